@@ -1,0 +1,134 @@
+#include "nat/text.hpp"
+
+#include <algorithm>
+#include <cstdint>
+
+namespace nat {
+namespace {
+
+constexpr char hex_digits[] = "0123456789abcdef";
+
+struct code_point {
+  char32_t value = 0;
+  std::size_t size = 0;  ///< bytes read; 0: not UTF-8
+};
+
+/// Reads the sequence at the front of `text`, which is not empty.
+code_point decode_front(std::string_view text) {
+  const auto at = [&](std::size_t i) { return static_cast<std::uint8_t>(text[i]); };
+  const std::uint8_t lead = at(0);
+  if (lead < 0x80) return {lead, 1};
+  const std::size_t size = lead >= 0xf0 ? 4 : lead >= 0xe0 ? 3 : 2;
+  if (lead < 0xc2 || lead > 0xf4 || text.size() < size) return {};
+  char32_t value = lead & (0xffU >> (size + 1));
+  for (std::size_t i = 1; i < size; ++i) {
+    if ((at(i) & 0xc0) != 0x80) return {};
+    value = (value << 6) | (at(i) & 0x3fU);
+  }
+  constexpr char32_t smallest[] = {0, 0, 0x80, 0x800, 0x10000};
+  const bool surrogate = value >= 0xd800 && value <= 0xdfff;
+  if (value < smallest[size] || surrogate || value > 0x10ffff) return {};
+  return {value, size};
+}
+
+bool is_control(char32_t value) { return value < 0x20 || (value >= 0x7f && value <= 0x9f); }
+
+/// Characters that reorder what stands around them, and so can make a line read as another's.
+bool is_bidi_control(char32_t value) {
+  return value == 0x061c || value == 0x200e || value == 0x200f || (value >= 0x202a && value <= 0x202e) ||
+         (value >= 0x2066 && value <= 0x2069);
+}
+
+void append_hex_byte(std::string& out, std::uint8_t byte) {
+  out += "\\x";
+  out += hex_digits[byte >> 4];
+  out += hex_digits[byte & 0xf];
+}
+
+void append_escaped(std::string& out, char32_t value) {
+  switch (value) {
+    case '\n': out += "\\n"; return;
+    case '\r': out += "\\r"; return;
+    case '\t': out += "\\t"; return;
+    default: break;
+  }
+  if (value <= 0xff) return append_hex_byte(out, static_cast<std::uint8_t>(value));
+  out += "\\u{";
+  for (int shift = 12; shift >= 0; shift -= 4) out += hex_digits[(value >> shift) & 0xf];
+  out += '}';
+}
+
+}  // namespace
+
+bool is_utf8(std::string_view text) {
+  while (!text.empty()) {
+    const auto size = decode_front(text).size;
+    if (size == 0) return false;
+    text.remove_prefix(size);
+  }
+  return true;
+}
+
+bool has_control_character(std::string_view text) {
+  while (!text.empty()) {
+    const auto [value, size] = decode_front(text);
+    if (size != 0 && is_control(value)) return true;
+    text.remove_prefix(size == 0 ? 1 : size);
+  }
+  return false;
+}
+
+std::size_t utf8_cut(std::string_view text, std::size_t limit) {
+  if (text.size() <= limit) return text.size();
+  // A sequence that crosses the limit begins at most three bytes before it.
+  for (std::size_t back = 1; back <= std::min<std::size_t>(3, limit); ++back) {
+    const auto start = limit - back;
+    const auto size = decode_front(text.substr(start)).size;
+    if (size > back && start > 0) return start;
+    if (size != 0) return limit;
+  }
+  return limit;
+}
+
+void append_visible(std::string& out, std::string_view text) {
+  while (!text.empty()) {
+    const auto [value, size] = decode_front(text);
+    if (size == 0) {
+      append_hex_byte(out, static_cast<std::uint8_t>(text.front()));
+      text.remove_prefix(1);
+      continue;
+    }
+    if (is_control(value) || is_bidi_control(value)) {
+      append_escaped(out, value);
+    } else {
+      out += text.substr(0, size);
+    }
+    text.remove_prefix(size);
+  }
+}
+
+std::string visible(std::string_view text) {
+  std::string out;
+  append_visible(out, text);
+  return out;
+}
+
+void append_json_string(std::string& out, std::string_view text) {
+  out += '"';
+  for (const char c : text) {
+    const auto byte = static_cast<std::uint8_t>(c);
+    if (c == '"' || c == '\\') {
+      out += '\\';
+      out += c;
+    } else if (byte < 0x20) {
+      out += "\\u00";
+      out += hex_digits[byte >> 4];
+      out += hex_digits[byte & 0xf];
+    } else {
+      out += c;
+    }
+  }
+  out += '"';
+}
+
+}  // namespace nat
