@@ -1,0 +1,80 @@
+// One UDP socket, IPv4 and IPv6, that receives and sends datagrams in batches.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+
+#include <boost/asio/awaitable.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/ip/udp.hpp>
+
+#include "nat/bytes.hpp"
+#include "nat/endpoint.hpp"
+
+namespace nat::net {
+
+struct udp_options {
+  /// `::` takes IPv4 too, and falls back to 0.0.0.0 on a machine without IPv6.
+  ip_address bind;
+  std::uint16_t port = 0;  ///< 0: any free port
+  /// Tells for each datagram which of this machine's addresses it came to, so that an answer can leave from there.
+  bool tell_destination = false;
+  /// Uses one plain system call a datagram, as on systems without batches; tests run both ways.
+  bool portable = false;
+};
+
+/// Which of this machine's addresses a datagram came to, or shall leave from; interface 0: let the kernel choose.
+struct local_path {
+  ip_address address;
+  unsigned interface = 0;
+};
+
+struct datagram_in {
+  byte_view bytes;
+  endpoint from;
+  local_path to;  ///< set only with `tell_destination`
+};
+
+struct datagram_out {
+  byte_view bytes;
+  endpoint to;
+  local_path from;
+};
+
+struct udp_counters {
+  std::uint64_t received = 0;
+  std::uint64_t sent = 0;
+  std::uint64_t send_errors = 0;  ///< datagrams the kernel refused for good (unreachable, too big, no buffers)
+};
+
+class udp_link {
+ public:
+  /// Opens and binds. Throws `boost::system::system_error` with the address in its text.
+  udp_link(boost::asio::io_context& io, const udp_options& options);
+  ~udp_link();
+
+  /// The bound address; `::` stands for every address of the machine.
+  endpoint local() const;
+
+  /// Waits for datagrams and returns at least one, at most a batch (64 KiB x 16 as the kernel hands them out). The views hold until
+  /// the next call.
+  boost::asio::awaitable<std::span<const datagram_in>> receive();
+
+  /// Sends from the front what the kernel takes now and returns how many datagrams are done with. Fewer than all: its
+  /// buffer is full, await `writable()`. What it refuses for another reason is counted and dropped: an unreachable peer never
+  /// ends the program. Neighbours of one size to one destination leave in one segmentation-offloaded call.
+  std::size_t send(std::span<const datagram_out> datagrams);
+  boost::asio::awaitable<void> writable();
+
+  void close();
+  const udp_counters& counters() const;
+
+ private:
+  class batches;
+  boost::asio::ip::udp::socket socket_;
+  std::unique_ptr<batches> batches_;
+};
+
+}  // namespace nat::net

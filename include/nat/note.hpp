@@ -1,0 +1,76 @@
+// What an engine tells its user: typed, so that the program words it, and bounded, so that no stranger can fill a log.
+#pragma once
+
+#include <algorithm>
+#include <cstddef>
+#include <deque>
+#include <optional>
+#include <string>
+#include <utility>
+
+#include "nat/endpoint.hpp"
+#include "nat/time.hpp"
+
+namespace nat {
+
+enum class note_kind {
+  public_address,    ///< STUN found (or the user gave) `where`
+  stun_silent,       ///< no STUN server has answered; `text` says more
+  registered,        ///< the coordinator took us in as `where`
+  connect_failed,    ///< the coordinator cannot be reached: `text`; next try in `wait`
+  refused,           ///< the coordinator refused us: `text`; next try in `wait`
+  connection_lost,   ///< the connection to the coordinator ended: `text`; next try in `wait`
+  address_changed,   ///< the public address is `where` now: registering anew
+  list_rejected,     ///< a list could not be read: `text`
+  entries_skipped,   ///< `text` entries of a list are unusable
+  peer_appeared,     ///< `name` at `where` is listed
+  peer_heard,        ///< the first packet of `name` at `where` came
+  peer_left,         ///< `name` at `where` is gone
+  input_open,        ///< stdin is read from now on; `text` says how many peers were heard
+  output_full,       ///< whoever reads stdout is too slow: DATA is being dropped
+  notes_suppressed,  ///< `text` notes were left out
+};
+
+struct note {
+  note_kind kind;
+  endpoint where{};
+  std::string name;
+  std::string text;
+  duration wait{};
+};
+
+/// A queue of notes with a limit on how many come in how short a time.
+class note_queue {
+ public:
+  // A topic of 1000 that appears at once is told in full; after that 20 notes a second.
+  static constexpr std::size_t burst = 4096;
+  static constexpr duration refill = std::chrono::milliseconds(50);
+
+  void push(time_point now, note what) {
+    tokens_ = std::min(burst, tokens_ + static_cast<std::size_t>((now - refilled_) / refill));
+    refilled_ = now - (now - refilled_) % refill;
+    if (tokens_ == 0) {
+      ++suppressed_;
+      return;
+    }
+    if (suppressed_ > 0) queue_.push_back({.kind = note_kind::notes_suppressed, .text = std::to_string(suppressed_)});
+    suppressed_ = 0;
+    --tokens_;
+    queue_.push_back(std::move(what));
+  }
+
+  std::optional<note> next() {
+    if (queue_.empty()) return std::nullopt;
+    auto front = std::move(queue_.front());
+    queue_.pop_front();
+    return front;
+  }
+
+ private:
+  std::deque<note> queue_;
+  std::size_t tokens_ = burst;
+  time_point refilled_{};
+  std::size_t suppressed_ = 0;
+};
+
+}  // namespace nat

@@ -1,0 +1,55 @@
+// Datagrams that an engine wants sent, in order: each encoded once, addressed to any number of endpoints.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+#include "nat/bytes.hpp"
+#include "nat/endpoint.hpp"
+
+namespace nat {
+
+class outbox {
+ public:
+  // Room for one PING to each of 4096 peers and a DATA burst to each of them. What does not fit is refused; PINGs and
+  // STUN requests are repeated anyway, and stdin waits.
+  static constexpr std::size_t max_bytes = 2U << 20;
+  static constexpr std::size_t max_datagrams = 32'768;
+
+  /// One encoded packet.
+  struct packet_ref {
+    std::uint32_t offset;
+    std::uint32_t size;
+  };
+  struct entry {
+    packet_ref packet;
+    endpoint to;
+  };
+
+  /// Whether one more packet of `bytes` and `datagrams` more datagrams fit.
+  bool has_room(std::size_t bytes, std::size_t datagrams) const;
+
+  /// Makes room for a packet of `size` bytes, to be filled through `fill` at once. Requires `has_room`.
+  packet_ref append(std::size_t size);
+  /// The bytes of a packet, valid until the next `append`.
+  byte_span fill(packet_ref packet) { return byte_span(bytes_).subspan(packet.offset, packet.size); }
+  /// Appends a packet as it is. Requires `has_room`.
+  packet_ref append(byte_view bytes);
+  void send(packet_ref packet, const endpoint& to);
+
+  bool empty() const { return sent_ == entries_.size(); }
+  std::size_t size() const { return entries_.size() - sent_; }
+  const entry& at(std::size_t i) const { return entries_[sent_ + i]; }
+  byte_view bytes(const entry& of) const { return {bytes_.data() + of.packet.offset, of.packet.size}; }
+
+  /// The first `count` datagrams are done with. Space is reused once all are; nothing is allocated again for it.
+  void consume(std::size_t count);
+
+ private:
+  std::vector<std::uint8_t> bytes_;
+  std::vector<entry> entries_;
+  std::size_t sent_ = 0;
+};
+
+}  // namespace nat

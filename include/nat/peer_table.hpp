@@ -1,0 +1,81 @@
+// The peers a natpeer knows: who is listed, who was heard, who is to be pinged when.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "nat/endpoint.hpp"
+#include "nat/roster.hpp"
+#include "nat/time.hpp"
+
+namespace nat {
+
+struct known_peer {
+  std::string name;
+  endpoint address;
+  time_point known_since{};    ///< also when its first PING was due
+  bool heard = false;          ///< a valid packet came from exactly this address
+  time_point last_heard{};     ///< meaningful once heard
+  deadline kept_until;         ///< set while the newest list lacks it (see `peer_table::update`)
+  std::uint64_t received = 0;  ///< DATA packets
+};
+
+class peer_table {
+ public:
+  /// Which entries of a list are no peers of ours.
+  using exclusion = std::function<bool(const roster_entry&)>;
+
+  // A coordinator that was restarted lists its clients as they come back, the last within the reconnect backoff's cap of
+  // 30 s and a try. Until then a peer it does not list yet stays known, as long as it is heard.
+  static constexpr duration keep_unlisted = std::chrono::seconds(45);
+  static constexpr duration keep_silent = std::chrono::seconds(3);
+  // A packet may come from a peer before the list that names it: the first few senders are remembered this long.
+  static constexpr duration remember_stranger = std::chrono::seconds(5);
+  static constexpr std::size_t max_strangers = 64;
+
+  struct changes {
+    std::vector<std::size_t> appeared;  ///< indices into `peers()`, after the update
+    std::vector<known_peer> left;
+  };
+
+  /// Takes over a list. With `keep_missing` (the first list of a new connection) a peer that is not in it stays for
+  /// `keep_unlisted`, or until it is silent for `keep_silent`; otherwise it leaves.
+  changes update(time_point now, const roster& list, const exclusion& excluded, bool keep_missing);
+
+  /// A valid packet came. Returns the peer, or null where nobody known has this address (which is remembered for a while).
+  /// `first` tells whether it is the first ever.
+  known_peer* on_heard(time_point now, const endpoint& from, bool& first);
+
+  /// Forgets what was kept only for a while; returns who left.
+  std::vector<known_peer> expire(time_point now);
+  deadline next_deadline() const;
+
+  const std::vector<known_peer>& peers() const { return peers_; }
+  bool empty() const { return peers_.empty(); }
+  std::size_t size() const { return peers_.size(); }
+
+ private:
+  struct stranger {
+    endpoint from;
+    deadline heard_at;
+  };
+
+  void keep_or_drop(time_point now, bool keep_missing, const std::vector<bool>& stays, std::vector<known_peer>& updated,
+                    std::vector<known_peer>& left);
+  static bool expired(const known_peer& peer, time_point now);
+  void reindex();
+  bool heard_as_stranger(time_point now, const endpoint& from) const;
+
+  std::vector<known_peer> peers_;  // in the order of the list
+  std::unordered_map<endpoint, std::size_t> index_;
+  std::size_t kept_ = 0;  // peers with `kept_until`
+  std::array<stranger, max_strangers> strangers_{};  // a ring: the oldest makes room
+  std::size_t next_stranger_ = 0;
+};
+
+}  // namespace nat

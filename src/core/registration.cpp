@@ -1,0 +1,149 @@
+#include "nat/registration.hpp"
+
+#include <algorithm>
+#include <cassert>
+#include <utility>
+
+namespace nat {
+
+using cause = registration_events::retry_later::cause;
+
+void registration::reach() {
+  state_ = state::reaching;
+  wake_.reset();  // the program answers in bounded time
+  address_is_fresh_ = false;
+  command_ = coordinator_command::connect;
+}
+
+void registration::join() {
+  assert(address_);
+  state_ = state::joining;
+  wake_.reset();
+  command_ = coordinator_command::join;
+}
+
+void registration::retry(time_point now, cause why, std::string reason, duration at_least) {
+  if (state_ == state::leaving) return end(registration_events::left{});
+  const auto wait = std::max(backoff_.next(random_), std::min(at_least, longest_retry_after));
+  state_ = state::waiting;
+  wake_ = now + wait;
+  event_ = registration_events::retry_later{why, std::move(reason), wait};
+}
+
+void registration::end(registration_event why) {
+  state_ = state::ended;
+  wake_.reset();
+  event_ = std::move(why);
+}
+
+void registration::on_address(time_point now, const endpoint& address) {
+  const bool changed = address_ != address;
+  address_ = address;
+  address_is_fresh_ = true;
+  if (state_ == state::ready) return join();
+  if (state_ == state::registered && changed) {
+    // The name is ours until the coordinator has seen the close: so close, then come back at once.
+    state_ = state::rejoining;
+    wake_ = now + leave_timeout;
+    command_ = coordinator_command::close;
+  }
+}
+
+void registration::on_event(time_point now, const coordinator_event& event) {
+  const bool expected = state_ != state::idle && state_ != state::waiting && state_ != state::ended;
+  if (!expected) return;  // crossed with our own `abandon`
+  std::visit([&](const auto& what) { handle(now, what); }, event);
+}
+
+void registration::handle(time_point now, const coordinator_events::reached& event) {
+  if (state_ != state::reaching) return;
+  over_loopback_ = event.remote.ip.is_loopback();
+  state_ = state::ready;
+  wake_ = now + (address_ ? fresh_address_timeout : first_address_timeout);
+  if (address_ && address_is_fresh_) join();
+}
+
+void registration::handle(time_point now, const coordinator_events::failed& event) { retry(now, cause::unreachable, event.reason); }
+
+void registration::handle(time_point now, const coordinator_events::refused& event) {
+  auto reason = "HTTP " + std::to_string(event.status) + (event.reason.empty() ? "" : ": " + event.reason);
+  const bool for_good = event.status >= 400 && event.status < 500 && !ever_registered_;
+  if (for_good && state_ != state::leaving) return end(registration_events::rejected{std::move(reason)});
+  retry(now, cause::refused, std::move(reason), event.retry_after.value_or(std::chrono::seconds(0)));
+}
+
+void registration::handle(time_point now, const coordinator_events::joined&) {
+  if (state_ != state::joining) return;
+  state_ = state::registered;
+  ever_registered_ = true;
+  answers_pings_ = false;
+  registered_at_ = last_heard_ = now;
+  wake_ = now + ping_interval;
+  event_ = registration_events::registered{};
+}
+
+void registration::handle(time_point now, const coordinator_events::text&) { last_heard_ = now; }
+
+void registration::handle(time_point now, const coordinator_events::alive& event) {
+  last_heard_ = now;
+  answers_pings_ |= event.pong;
+}
+
+void registration::handle(time_point now, const coordinator_events::closed& event) {
+  // RFC 6455's "policy violation" is what a coordinator says to a client that another has replaced.
+  constexpr std::uint16_t replaced = 1008;
+  if (state_ == state::leaving) return end(registration_events::left{});
+  if (event.code == replaced) {
+    const auto why = event.reason.empty() ? std::string("replaced by another client") : event.reason;
+    return end(registration_events::rejected{"the coordinator closed the connection: " + why});
+  }
+  if (state_ == state::rejoining) return reach();
+  if (state_ == state::registered && now - registered_at_ >= stable_after) backoff_.reset();
+  retry(now, cause::lost, event.reason.empty() ? "closed with code " + std::to_string(event.code) : event.reason);
+}
+
+void registration::on_time(time_point now) {
+  if (!wake_ || now < *wake_) return;
+  wake_.reset();
+  switch (state_) {
+    case state::waiting: return reach();
+    case state::ready:
+      if (address_) return join();
+      command_ = coordinator_command::abandon;
+      return retry(now, cause::no_address, "no STUN server has answered yet");
+    case state::registered:
+      if (answers_pings_ && now - last_heard_ >= pong_timeout) {
+        command_ = coordinator_command::abandon;
+        return handle(now, coordinator_events::closed{1006, "no answer to pings"});
+      }
+      wake_ = now + ping_interval;
+      command_ = coordinator_command::ping;
+      return;
+    case state::rejoining: return reach();  // the close was not answered: `connect` drops the old connection
+    case state::leaving: command_ = coordinator_command::abandon; return end(registration_events::left{});
+    case state::idle:
+    case state::reaching:
+    case state::joining:
+    case state::ended: return;
+  }
+}
+
+deadline registration::next_deadline() const { return wake_; }
+
+void registration::leave(time_point now) {
+  if (state_ == state::leaving || state_ == state::ended) return;
+  const bool connected = state_ == state::registered || state_ == state::rejoining;
+  if (!connected) {
+    command_ = coordinator_command::abandon;
+    return end(registration_events::left{});
+  }
+  if (state_ == state::registered) command_ = coordinator_command::close;
+  state_ = state::leaving;
+  wake_ = now + leave_timeout;
+}
+
+std::optional<coordinator_command> registration::next_command() { return std::exchange(command_, std::nullopt); }
+
+std::optional<registration_event> registration::next_event() { return std::exchange(event_, std::nullopt); }
+
+}  // namespace nat

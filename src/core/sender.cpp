@@ -1,0 +1,55 @@
+#include "nat/sender.hpp"
+
+#include <algorithm>
+
+#include "nat/wire.hpp"
+
+namespace nat {
+
+void start_gate::update(time_point now, const std::vector<known_peer>& peers) {
+  if (open_) return;
+  wake_.reset();
+  if (peers.size() < wait_for_) {
+    counted_at_.reset();
+    return;
+  }
+  if (!counted_at_) counted_at_ = now;
+  for (const auto& peer : peers) {
+    const auto patient_until = peer.known_since + patience;
+    const bool waited_for = peer.known_since <= *counted_at_ && !peer.heard && now < patient_until;
+    if (waited_for) wake_ = earliest(wake_, patient_until);
+  }
+  open_ = !wake_;
+}
+
+void sender::pump(time_point now, const std::vector<known_peer>& peers, random_source& random, outbox& out) {
+  if (!gate_.is_open()) return;
+  for (;;) {
+    burst_.clear();
+    while (burst_.size() < max_burst && pacer_.ready(now)) {
+      const auto payload = splitter_.front();
+      const auto size = header_size + payload.size();
+      if (payload.empty() || !out.has_room(size, (burst_.size() + 1) * peers.size())) break;
+      const auto packet = out.append(size);
+      const auto bytes = out.fill(packet);
+      encode_header(bytes, packet_kind::data, random);
+      std::ranges::copy(payload, bytes.subspan(header_size).begin());
+      splitter_.pop();
+      pacer_.on_sent(now, size);
+      burst_.push_back(packet);
+      ++packets_;
+    }
+    for (const auto& peer : peers) {
+      for (const auto packet : burst_) out.send(packet, peer.address);
+    }
+    if (burst_.size() < max_burst) return;
+  }
+}
+
+deadline sender::next_deadline() {
+  if (!gate_.is_open()) return gate_.next_deadline();
+  if (splitter_.front().empty()) return std::nullopt;
+  return pacer_.next_time();
+}
+
+}  // namespace nat

@@ -1,0 +1,214 @@
+#include "options.hpp"
+
+#include <algorithm>
+#include <iostream>
+#include <stdexcept>
+
+#include <CLI/CLI.hpp>
+
+#include <unistd.h>
+
+#include "nat/join_query.hpp"
+#include "nat/stun_client.hpp"
+#include "nat/text.hpp"
+#include "values.hpp"
+
+namespace natpeer {
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr std::uint16_t stun_port = 3478;             // RFC 8489, 18.6
+constexpr nat::duration shortest_ping_interval = 10ms;  // a hundred PINGs a second to each peer is plenty
+constexpr nat::duration longest_ping_interval = 60s;    // more, and no NAT keeps its mapping
+constexpr std::uint64_t lowest_rate = 10'000;           // bit/s: about one packet a second
+constexpr std::size_t help_column = 26;                 // characters; where the help's second column begins
+
+/// A value that is wrong in itself or beside another: said in one line, exit status 2.
+struct usage_error : std::runtime_error {
+  using std::runtime_error::runtime_error;
+};
+
+std::string shown(std::string_view text) { return '"' + nat::visible(text) + '"'; }
+
+/// What was typed, before it is looked at.
+struct raw_options {
+  std::string topic;
+  std::string name;
+  std::string coordinator = "ws://127.0.0.1:6969";
+  std::string ca_file;
+  std::vector<std::string> stun;
+  std::string advertise;
+  std::string bind;
+  std::string ping_interval = "250ms";
+  std::size_t wait = 1;
+  std::string input = "bytes";
+  std::string output = "auto";
+  std::string rate = "20M";
+  std::string quit_on_eof;
+  std::string log_level = "info";
+  bool verbose = false;
+  bool quiet = false;
+};
+
+std::string host_name() {
+  char text[256];
+  if (::gethostname(text, sizeof text) != 0) return "";
+  text[sizeof text - 1] = '\0';
+  return text;
+}
+
+void check_text(std::string_view what, std::string_view text, std::size_t limit) {
+  const auto name = std::string(what);
+  if (text.empty()) throw usage_error(name + " is empty");
+  if (text.size() > limit) throw usage_error(name + " is longer than " + std::to_string(limit) + " bytes");
+  if (!nat::is_utf8(text)) throw usage_error(name + " is not UTF-8: " + shown(text));
+  if (nat::has_control_character(text)) throw usage_error(name + " has a control character: " + shown(text));
+}
+
+nat::duration duration_of(const std::string& option, std::string_view text, nat::duration unit) {
+  const auto value = parse_duration(text, unit);
+  if (!value) throw usage_error(option + ": " + shown(text) + " is not a time, such as 250ms or 2s");
+  return *value;
+}
+
+void read_stun(const raw_options& raw, options& out) {
+  const bool none = std::ranges::find(raw.stun, "none") != raw.stun.end();
+  if (!raw.advertise.empty()) {
+    const auto address = nat::endpoint::parse(raw.advertise);
+    if (!address || !address->ip.is_unicast()) {
+      throw usage_error("--advertise: " + shown(raw.advertise) + " is not an address a peer can have, such as 1.2.3.4:5");
+    }
+    if (!none) throw usage_error("--advertise goes with --stun none");
+    out.engine.advertise = *address;
+  }
+  if (none) {
+    if (raw.advertise.empty()) throw usage_error("--stun none goes with --advertise IP:PORT");
+    if (raw.stun.size() > 1) throw usage_error("--stun: either none or servers");
+    return;
+  }
+  if (raw.stun.size() > nat::max_stun_servers) {
+    throw usage_error("--stun: more than " + std::to_string(nat::max_stun_servers) + " servers");
+  }
+  for (const auto& text : raw.stun) {
+    const auto server = parse_host_port(text, stun_port);
+    if (!server) throw usage_error("--stun: " + shown(text) + " is not HOST or HOST:PORT");
+    out.stun.push_back(*server);
+  }
+  if (out.stun.empty()) out.stun.push_back({out.coordinator.host, stun_port});
+}
+
+void read_bind(const std::string& text, options& out) {
+  if (text.empty()) return;
+  if (const auto ip = nat::ip_address::parse(text)) {
+    out.bind = *ip;
+  } else if (const auto at = nat::endpoint::parse(text)) {
+    out.bind = at->ip;
+    out.bind_port = at->port;
+  } else {
+    throw usage_error("--bind: " + shown(text) + " is not an IP address, or one with a port such as 0.0.0.0:5000");
+  }
+  if (out.bind.is_multicast() || out.bind.is_broadcast()) throw usage_error("--bind: " + shown(text) + " is no address of a host");
+}
+
+nat::output_mode read_output(const std::string& text) {
+  if (text == "raw") return nat::output_mode::raw;
+  if (text == "lines") return nat::output_mode::lines;
+  if (text == "json") return nat::output_mode::json;
+  if (text == "text") return nat::output_mode::text;
+  return ::isatty(STDOUT_FILENO) == 1 ? nat::output_mode::text : nat::output_mode::raw;
+}
+
+options read(const raw_options& raw, bool quit_on_eof) {
+  options out;
+  out.engine.topic = raw.topic;
+  out.engine.name = raw.name.empty() ? host_name() : raw.name;
+  check_text("--topic", out.engine.topic, nat::max_topic_bytes);
+  check_text("--name", out.engine.name, nat::max_name_bytes);
+
+  const auto url = nat::parse_coordinator_url(raw.coordinator);
+  if (!url) {
+    throw usage_error("--coordinator: " + shown(raw.coordinator) + " is not a URL such as ws://host:6969 or https://host/path");
+  }
+  out.coordinator = *url;
+  out.ca_file = raw.ca_file;
+  read_stun(raw, out);
+  read_bind(raw.bind, out);
+
+  out.engine.ping_interval = duration_of("--ping-interval", raw.ping_interval, 1ms);
+  if (out.engine.ping_interval < shortest_ping_interval || out.engine.ping_interval > longest_ping_interval) {
+    throw usage_error("--ping-interval: " + shown(raw.ping_interval) + " is not within 10ms and 60s");
+  }
+  if (raw.wait > nat::max_roster_peers) {
+    throw usage_error("--wait: more than " + std::to_string(nat::max_roster_peers) + " peers");
+  }
+  out.engine.wait_for = raw.wait;
+  out.engine.input = raw.input == "lines" ? nat::input_mode::lines : nat::input_mode::bytes;
+  out.engine.output = read_output(raw.output);
+  const auto rate = parse_rate(raw.rate);
+  if (!rate || *rate < lowest_rate) throw usage_error("--rate: " + shown(raw.rate) + " is not a rate of 10k or more, such as 20M");
+  out.engine.rate = *rate;
+  if (quit_on_eof) out.engine.quit_on_eof = raw.quit_on_eof.empty() ? 1s : duration_of("--quit-on-eof", raw.quit_on_eof, 1s);
+
+  out.log_level = raw.verbose ? "debug" : raw.quiet ? "warn" : raw.log_level;
+  return out;
+}
+
+/// Adds an option whose environment variable is NATPEER_ and its name.
+template <typename Value>
+CLI::Option* add(CLI::App& app, const std::string& name, Value& value, const std::string& type, const std::string& meaning) {
+  auto variable = "NATPEER_" + name.substr(2);
+  std::ranges::transform(variable, variable.begin(), [](char c) { return c == '-' ? '_' : static_cast<char>(std::toupper(c)); });
+  return app.add_option(name, value, meaning)->option_text(type)->envname(variable);
+}
+
+}  // namespace
+
+std::variant<options, int> parse_options(int argc, const char* const* argv) {
+  raw_options raw;
+  CLI::App app("Pipes stdin to everyone in a topic and prints what they send, through NATs.", "natpeer");
+  app.get_formatter()->column_width(help_column);
+  app.set_help_flag("-h,--help", "show this help");
+  app.set_version_flag("--version", "natpeer " NATPEER_VERSION, "show the version");
+  add(app, "--topic", raw.topic, "TOPIC", "who to talk to: everyone with this topic (required)");
+  add(app, "--name", raw.name, "NAME", "our name, unique in the topic (default: the host's name)");
+  add(app, "--coordinator", raw.coordinator, "URL", "natcoord; ws, wss, http or https (default: ws://127.0.0.1:6969)");
+  add(app, "--ca", raw.ca_file, "FILE", "trust these certificates (PEM) for wss (default: the system's)");
+  add(app, "--stun", raw.stun, "HOST[:PORT]", "STUN server, repeatable; none: ask none (default: the coordinator's host, 3478)")
+      ->allow_extra_args(false)
+      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
+  add(app, "--advertise", raw.advertise, "IP:PORT", "register this address instead of asking; with --stun none");
+  add(app, "--bind", raw.bind, "ADDR[:PORT]", "local UDP address (default: all, IPv4 and IPv6, any port)");
+  add(app, "--ping-interval", raw.ping_interval, "TIME", "between two PINGs to each peer (default: 250ms)");
+  add(app, "--wait", raw.wait, "N", "read stdin once N peers are there; 0: at once (default: 1)")
+      ->check(CLI::TypeValidator<std::size_t>("N"));
+  add(app, "--input", raw.input, "MODE", "bytes: as it comes; lines: a packet a line (default: bytes)")
+      ->check(CLI::IsMember({"bytes", "lines"}));
+  add(app, "--output", raw.output, "MODE", "raw, lines, text, json or auto: text on a terminal, else raw (default: auto)")
+      ->check(CLI::IsMember({"auto", "raw", "lines", "text", "json"}));
+  add(app, "--rate", raw.rate, "RATE", "bit/s to each peer, with k, M or G (default: 20M)");
+  auto* quit = add(app, "--quit-on-eof", raw.quit_on_eof, "[SECONDS]", "end so long after the last packet of stdin (default: 1)")
+                   ->expected(0, 1);
+  add(app, "--log-level", raw.log_level, "LEVEL", "trace, debug, info, warn, error or off (default: info)")
+      ->check(CLI::IsMember({"trace", "debug", "info", "warn", "error", "off"}));
+  app.add_flag("-v,--verbose", raw.verbose, "log more: --log-level debug");
+  app.add_flag("-q,--quiet", raw.quiet, "log less: --log-level warn");
+  app.set_config("--config", "", "read options from FILE, one a line: topic = X")->option_text("FILE")->envname("NATPEER_CONFIG");
+  app.allow_config_extras(CLI::config_extras_mode::error);
+  app.footer("Every option can be set in the environment: NATPEER_TOPIC, NATPEER_PING_INTERVAL, and so on.");
+
+  try {
+    app.parse(argc, argv);
+    if (raw.topic.empty()) throw usage_error("--topic is required");
+    return read(raw, quit->count() > 0);
+  } catch (const CLI::ParseError& error) {
+    if (error.get_exit_code() == 0) return app.exit(error);  // --help, --version
+    std::cerr << "natpeer: " << error.what() << '\n';
+    return exit_usage;
+  } catch (const usage_error& error) {
+    std::cerr << "natpeer: " << error.what() << '\n';
+    return exit_usage;
+  }
+}
+
+}  // namespace natpeer

@@ -1,0 +1,64 @@
+// The system calls behind udp_link: recvmmsg, sendmmsg, UDP_GRO and UDP_SEGMENT on Linux, one recvmsg or sendmsg a datagram
+// elsewhere (and where `portable` asks for it).
+#pragma once
+
+#include <array>
+#include <memory>
+#include <vector>
+
+#include <sys/socket.h>
+
+#include "nat/net/udp_link.hpp"
+
+namespace nat::net {
+
+class udp_link::batches {
+ public:
+  /// `fd` is a bound, non-blocking UDP socket of `family`; it outlives this.
+  batches(int fd, int family, bool tell_destination, bool portable);
+
+  /// What is there now; empty: nothing, or an error that concerns one datagram only.
+  std::span<const datagram_in> receive();
+  std::size_t send(std::span<const datagram_out> datagrams);
+
+  const udp_counters& counters() const { return counters_; }
+
+ private:
+  // A batch's buffers: 16 of the largest datagram there is. Pages that no datagram reaches are never touched.
+  static constexpr std::size_t batch_size = 16;
+  static constexpr std::size_t buffer_size = 65536;
+  static constexpr std::size_t control_size = 128;  // room for IPV6_PKTINFO and UDP_GRO or UDP_SEGMENT
+  // Linux: UDP_MAX_SEGMENTS; together they must fit an IP datagram (65507 bytes of payload over IPv4).
+  static constexpr std::size_t max_segments = 64;
+  static constexpr std::size_t max_segmented_bytes = 65507;
+  static constexpr std::size_t max_send_iovecs = 256;
+
+  struct alignas(16) control_buffer {
+    std::array<std::uint8_t, control_size> bytes;
+  };
+
+  std::uint8_t* buffer(std::size_t i) { return buffers_.get() + i * buffer_size; }
+  void prepare_receive(std::size_t i);
+  void take_message(std::size_t i, const msghdr& header, std::size_t size);
+  /// Fills message `i` with `run`, datagrams of one size (the last may be shorter) to one destination.
+  bool prepare_send(std::size_t i, std::span<const datagram_out> run, iovec* iovecs);
+  /// How many datagrams from the front can leave as one message.
+  std::size_t run_length(std::span<const datagram_out> datagrams) const;
+  bool send_one(const datagram_out& datagram);
+
+  int fd_;
+  int family_;
+  bool tell_destination_;
+  bool batched_;
+  bool segmentation_ = false;
+  udp_counters counters_;
+  std::unique_ptr<std::uint8_t[]> buffers_;
+  std::vector<datagram_in> arrived_;
+
+  std::array<msghdr, batch_size> headers_;
+  std::array<sockaddr_storage, batch_size> addresses_;
+  std::array<iovec, max_send_iovecs> iovecs_;
+  std::array<control_buffer, batch_size> controls_;
+};
+
+}  // namespace nat::net

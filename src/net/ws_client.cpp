@@ -1,0 +1,270 @@
+#include "nat/net/ws_client.hpp"
+
+#include <algorithm>
+#include <charconv>
+
+#include <boost/asio/as_tuple.hpp>
+#include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/ssl.hpp>
+#include <boost/asio/use_awaitable.hpp>
+#include <boost/beast/core.hpp>
+#include <boost/beast/http.hpp>
+#include <boost/beast/ssl.hpp>
+#include <boost/beast/websocket.hpp>
+#include <boost/beast/websocket/ssl.hpp>
+
+#include <netinet/tcp.h>
+#include <sys/socket.h>
+
+#include "sockaddr.hpp"
+
+namespace nat::net {
+namespace {
+
+namespace asio = boost::asio;
+namespace beast = boost::beast;
+namespace http = beast::http;
+namespace websocket = beast::websocket;
+using asio::ip::tcp;
+using boost::system::error_code;
+
+constexpr auto await = asio::as_tuple(asio::use_awaitable);
+
+template <typename Next>
+constexpr bool has_tls = !std::is_same_v<Next, beast::tcp_stream>;
+
+/// A dead coordinator is noticed after 35 s of silence, 20 s where we have something to say: the seed's server never sends a pong,
+/// so the transport has to tell.
+void keep_alive(tcp::socket& socket) {
+  error_code ignored;
+  socket.set_option(asio::socket_base::keep_alive(true), ignored);
+  socket.set_option(tcp::no_delay(true), ignored);
+  const auto set = [&](int option, int value) {
+    ::setsockopt(socket.native_handle(), IPPROTO_TCP, option, &value, sizeof value);
+  };
+#if defined(TCP_KEEPIDLE)
+  set(TCP_KEEPIDLE, 15);  // seconds of silence before the first probe
+#endif
+#if defined(TCP_KEEPINTVL) && defined(TCP_KEEPCNT)
+  set(TCP_KEEPINTVL, 5);  // seconds
+  set(TCP_KEEPCNT, 4);
+#endif
+#if defined(TCP_USER_TIMEOUT)
+  set(TCP_USER_TIMEOUT, 20'000);  // milliseconds that sent data may stay unacknowledged (RFC 5482)
+#endif
+}
+
+std::string describe(const error_code& error) {
+  if (error == beast::error::timeout) return "timed out";
+  if (error == asio::error::eof || error == http::error::end_of_stream) return "the connection was closed";
+  return error.message();
+}
+
+/// One line for people: the body's first line, of 200 characters at most, or the phrase that belongs to the status.
+std::string first_line(const websocket::response_type& response) {
+  const auto& body = response.body();
+  auto line = body.substr(0, std::min<std::size_t>(body.find_first_of("\r\n"), 200));
+  return line.empty() ? std::string(response.reason()) : line;
+}
+
+ws_refused refusal(const websocket::response_type& response) {
+  ws_refused out{response.result_int(), first_line(response), {}};
+  const std::string_view after = response[http::field::retry_after];
+  int seconds = 0;
+  const auto [end, error] = std::from_chars(after.data(), after.data() + after.size(), seconds);
+  const bool number = error == std::errc{} && end == after.data() + after.size() && seconds >= 0;
+  if (number && !after.empty()) out.retry_after = std::chrono::seconds(seconds);  // the other form is a date: not worth a parser
+  return out;
+}
+
+std::unique_ptr<asio::ssl::context> make_tls_context(const ws_client_options& options) {
+  auto out = std::make_unique<asio::ssl::context>(asio::ssl::context::tls_client);
+  ::SSL_CTX_set_min_proto_version(out->native_handle(), TLS1_2_VERSION);
+  out->set_verify_mode(asio::ssl::verify_peer);
+  if (options.ca_file.empty()) {
+    out->set_default_verify_paths();
+  } else {
+    out->load_verify_file(options.ca_file);
+  }
+  return out;
+}
+
+/// Tells the server which name we came for. A literal address is none (RFC 6066, 3).
+void set_server_name(::SSL* tls, std::string& host) {
+  if (ip_address::parse(host)) return;
+  ::SSL_ctrl(tls, SSL_CTRL_SET_TLSEXT_HOSTNAME, TLSEXT_NAMETYPE_host_name, host.data());  // the macro has an old-style cast
+}
+
+}  // namespace
+
+/// What differs between ws and wss, behind one interface.
+struct ws_client::connection {
+  using message = std::variant<ws_text, ws_ignored, ws_closed>;
+
+  virtual ~connection() = default;
+  virtual asio::awaitable<std::variant<endpoint, ws_error>> connect(const coordinator_url& url, resolver& names) = 0;
+  virtual asio::awaitable<std::pair<error_code, websocket::response_type>> shake_hands(const coordinator_url& url,
+                                                                                       std::string target) = 0;
+  virtual asio::awaitable<message> next() = 0;
+  virtual void ping(std::shared_ptr<connection> self) = 0;
+  virtual void close(std::shared_ptr<connection> self) = 0;
+  virtual void abandon() = 0;
+};
+
+template <typename Stream>
+struct ws_client::connection_of final : connection {
+  connection_of(asio::io_context& io, const ws_client_options& options) requires(!has_tls<Stream>)
+      : stream(io) {
+    configure(options);
+  }
+
+  connection_of(asio::io_context& io, const ws_client_options& options) requires(has_tls<Stream>)
+      : tls(make_tls_context(options)), stream(io, *tls) {
+    configure(options);
+  }
+
+  void configure(const ws_client_options& options) {
+    stream.read_message_max(options.max_message);
+    stream.auto_fragment(false);
+    auto timeouts = websocket::stream_base::timeout::suggested(beast::role_type::client);
+    timeouts.handshake_timeout = handshake_timeout;
+    timeouts.idle_timeout = websocket::stream_base::none();  // the engine decides when a server is silent for too long
+    timeouts.keep_alive_pings = false;
+    stream.set_option(timeouts);
+    stream.set_option(websocket::stream_base::decorator(
+        [agent = options.user_agent](websocket::request_type& request) { request.set(http::field::user_agent, agent); }));
+    stream.control_callback([tell = options.on_control](websocket::frame_type kind, beast::string_view) {
+      if (kind != websocket::frame_type::close && tell) tell(kind == websocket::frame_type::pong);
+    });
+  }
+
+  asio::awaitable<std::variant<endpoint, ws_error>> connect(const coordinator_url& url, resolver& names) override {
+    const auto found = co_await names.resolve(url.host, url.port);
+    if (found.endpoints.empty()) co_return ws_error{found.error};
+    auto& socket = beast::get_lowest_layer(stream);
+    std::vector<tcp::endpoint> addresses;
+    for (const auto& at : found.endpoints) addresses.emplace_back(to_asio(at.ip), at.port);
+    socket.expires_after(connect_timeout);
+    const auto [error, remote] = co_await socket.async_connect(addresses, await);
+    if (error) co_return ws_error{"cannot connect to " + url.authority() + ": " + describe(error)};
+    keep_alive(socket.socket());
+    if (auto failed = co_await shake_hands_for_tls(url)) co_return std::move(*failed);
+    socket.expires_never();  // from here on the websocket's own timeouts hold
+    co_return endpoint{from_asio(remote.address()), remote.port()};
+  }
+
+  asio::awaitable<std::optional<ws_error>> shake_hands_for_tls(const coordinator_url& url) {
+    if constexpr (has_tls<Stream>) {
+      auto& layer = stream.next_layer();
+      layer.set_verify_callback(asio::ssl::host_name_verification(url.host));
+      auto name = url.host;
+      set_server_name(layer.native_handle(), name);
+      const auto [error] = co_await layer.async_handshake(asio::ssl::stream_base::client, await);
+      if (error) {
+        const auto verified = ::SSL_get_verify_result(layer.native_handle());
+        const auto why = verified == X509_V_OK ? describe(error) : ::X509_verify_cert_error_string(verified);
+        co_return ws_error{"no TLS with " + url.authority() + ": " + why};
+      }
+    }
+    co_return std::nullopt;
+  }
+
+  asio::awaitable<std::pair<error_code, websocket::response_type>> shake_hands(const coordinator_url& url,
+                                                                               std::string target) override {
+    std::pair<error_code, websocket::response_type> out;
+    const auto [error] = co_await stream.async_handshake(out.second, url.authority(), target, await);
+    out.first = error;
+    co_return out;
+  }
+
+  asio::awaitable<message> next() override {
+    buffer.consume(buffer.size());
+    const auto [error, size] = co_await stream.async_read(buffer, await);
+    if (error == websocket::error::closed) {
+      const auto& why = stream.reason();
+      const auto code = why.code == websocket::close_code::none ? 1005 : static_cast<std::uint16_t>(why.code);
+      co_return ws_closed{static_cast<std::uint16_t>(code), std::string(why.reason.c_str(), why.reason.size())};
+    }
+    if (error) co_return ws_closed{1006, describe(error)};
+    if (!stream.got_text()) co_return ws_ignored{};
+    const auto bytes = buffer.cdata();
+    co_return ws_text{{static_cast<const char*>(bytes.data()), bytes.size()}};
+  }
+
+  void ping(std::shared_ptr<connection> self) override {
+    if (pinging || closing) return;  // the one before is not even sent: the transport's timeouts will tell
+    pinging = true;
+    stream.async_ping({}, [this, self](const error_code&) { pinging = false; });
+  }
+
+  void close(std::shared_ptr<connection> self) override {
+    if (closing) return;
+    closing = true;
+    stream.async_close(websocket::close_code::normal, [self](const error_code&) {});  // `next` tells
+  }
+
+  void abandon() override { beast::get_lowest_layer(stream).close(); }
+
+  std::unique_ptr<asio::ssl::context> tls;
+  websocket::stream<Stream, false> stream;  // no deflate: lists are small, its memory is not
+  beast::flat_buffer buffer;
+  bool pinging = false;
+  bool closing = false;
+};
+
+ws_client::ws_client(asio::io_context& io, ws_client_options options)
+    : io_(io), options_(std::move(options)), resolver_(io) {}
+
+ws_client::~ws_client() = default;
+
+asio::awaitable<std::variant<endpoint, ws_error>> ws_client::connect(coordinator_url url) {
+  url_ = std::move(url);
+  co_return co_await reach(url_);
+}
+
+asio::awaitable<std::variant<endpoint, ws_error>> ws_client::reach(coordinator_url url) {
+  if (url.tls) {
+    connection_ = std::make_shared<connection_of<beast::ssl_stream<beast::tcp_stream>>>(io_, options_);
+  } else {
+    connection_ = std::make_shared<connection_of<beast::tcp_stream>>(io_, options_);
+  }
+  const auto held = connection_;
+  co_return co_await held->connect(url, resolver_);
+}
+
+asio::awaitable<std::variant<ws_client::joined, ws_refused, ws_error>> ws_client::join(std::string query) {
+  coordinator_request request{url_, url_.path + "/websocket?" + query};
+  for (int redirects = 0;; ++redirects) {
+    const auto held = connection_;
+    const auto [error, response] = co_await held->shake_hands(request.server, request.target);
+    if (!error) co_return joined{};
+    if (error != websocket::error::upgrade_declined) {
+      co_return ws_error{request.server.authority() + " did not answer as a websocket server: " + describe(error)};
+    }
+    const std::string location(response[http::field::location]);
+    const bool redirected = response.result_int() / 100 == 3 && !location.empty();
+    if (!redirected) co_return refusal(response);
+    const auto next = resolve_redirect(request, location);
+    if (!next || redirects == max_redirects) {
+      co_return ws_refused{response.result_int(), "redirected to " + location + ", which is not followed", {}};
+    }
+    request = *next;
+    held->abandon();
+    const auto reached = co_await reach(request.server);
+    if (const auto* failed = std::get_if<ws_error>(&reached)) co_return *failed;
+    if (abandoned_) co_return ws_error{"abandoned"};
+  }
+}
+
+asio::awaitable<std::variant<ws_text, ws_ignored, ws_closed>> ws_client::next() { return connection_->next(); }
+
+void ws_client::ping() { connection_->ping(connection_); }
+
+void ws_client::close() { connection_->close(connection_); }
+
+void ws_client::abandon() {
+  abandoned_ = true;
+  if (connection_) connection_->abandon();
+}
+
+}  // namespace nat::net

@@ -1,0 +1,82 @@
+// One connection of a ws_server: first an HTTP request, then an answer or a websocket.
+#pragma once
+
+#include "nat/net/ws_server.hpp"
+
+#include <array>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include <boost/beast/core/flat_buffer.hpp>
+#include <boost/beast/http/empty_body.hpp>
+#include <boost/beast/http/parser.hpp>
+#include <boost/beast/websocket/stream.hpp>
+
+namespace nat::net {
+
+/// Held by the server's table, and by the handlers of what is under way. Single-threaded; nothing here
+/// blocks.
+class ws_session : public std::enable_shared_from_this<ws_session> {
+ public:
+  ws_session(ws_server& server, tcp_socket socket, const ip_address& from);
+
+  /// Reads the request.
+  void start();
+
+  void send_text(std::shared_ptr<const std::string> text);
+  void ping();
+  void close(std::uint16_t code, std::string_view reason);
+  /// Ends the connection at once.
+  void cut();
+  bool is_websocket() const { return state_ == state::open || state_ == state::closing; }
+
+ private:
+  using error_code = boost::system::error_code;
+  enum class state : std::uint8_t {
+    handshake,  ///< the request is read, or its answer written
+    open,       ///< a websocket
+    closing,    ///< a websocket in its closing handshake, by either side
+    ended,      ///< every handler that still comes does nothing
+  };
+
+  /// What only the HTTP stage needs; freed when the websocket opens.
+  struct http_stage {
+    boost::beast::flat_buffer buffer;
+    std::optional<boost::beast::http::request_parser<boost::beast::http::empty_body>> parser;
+    std::string answer;
+    std::size_t drained = 0;  ///< bytes of the request read after the answer
+  };
+
+  void on_request(const error_code& error);
+  void answer(const ws_answer& answer, bool with_body);
+  void linger();
+  void upgrade(ws_id id);
+
+  void read();
+  void on_control(boost::beast::websocket::frame_type kind);
+  void write_next();
+  void on_written(const error_code& error);
+
+  void set_deadline(steady_clock::duration after);
+  void clear_deadline();
+  void report_closed();
+
+  ws_server& server_;
+  boost::beast::websocket::stream<tcp_socket, false>
+      stream_;  // no permessage-deflate: it costs 90 KB a connection
+  tcp_timer deadline_;
+  std::unique_ptr<http_stage> http_;
+  ip_address from_;
+  state state_ = state::handshake;
+  bool writing_ = false;  ///< a text, a ping or a close is under way: one at a time
+  bool ping_pending_ = false;
+  std::optional<ws_id> id_;  ///< until its end is reported
+  std::shared_ptr<const std::string> in_flight_;
+  std::shared_ptr<const std::string> pending_;  ///< the newest, waiting for the one in flight
+  std::unique_ptr<boost::beast::websocket::close_reason> close_pending_;
+  std::array<char, 256> dropped_;  ///< what clients say ends here
+};
+
+}  // namespace nat::net
