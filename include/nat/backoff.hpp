@@ -1,11 +1,11 @@
-// How long to wait before trying again: exponential backoff with full jitter, so that clients of a restarted server do not come
-// back all at once.
+// How long to wait before trying again: exponential backoff with full jitter, so that clients of a restarted server do
+// not come back all at once.
 #pragma once
-
-#include <algorithm>
 
 #include "nat/random.hpp"
 #include "nat/time.hpp"
+
+#include <algorithm>
 
 namespace nat {
 

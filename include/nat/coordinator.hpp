@@ -126,19 +126,18 @@ class coordinator {
 
  private:
   using phase_queue = boost::intrusive::list<
-      registered_client,
-      boost::intrusive::member_hook<registered_client, queue_hook, &registered_client::phase_hook>,
+      registered_client, boost::intrusive::member_hook<registered_client, queue_hook, &registered_client::phase_hook>,
       boost::intrusive::constant_time_size<false>>;
-  using newcomers_queue = boost::intrusive::list<
-      topic_roster, boost::intrusive::member_hook<topic_roster, queue_hook, &topic_roster::newcomers_hook>,
-      boost::intrusive::constant_time_size<false>>;
+  using newcomers_queue =
+      boost::intrusive::list<topic_roster,
+                             boost::intrusive::member_hook<topic_roster, queue_hook, &topic_roster::newcomers_hook>,
+                             boost::intrusive::constant_time_size<false>>;
   /// Topics whose clients wait for a list, the one that sent its previous list first in front.
   using behind_set = std::set<std::pair<time_point, topic_roster*>>;
 
   admission refuse(unsigned status, std::string reason, std::optional<std::chrono::seconds> retry_after = {});
   std::optional<admission> refuse_if_full(const topic_roster* topic);
-  bool may_replace(const registered_client& holder, const join_request& request,
-                   const ip_address& source) const;
+  bool may_replace(const registered_client& holder, const join_request& request, const ip_address& source) const;
   registered_client* find(client_id id);
   void enter_phase(registered_client& client, client_phase phase);
   void replace(registered_client& client);

@@ -1,11 +1,11 @@
 // Where a coordinator is: the `--coordinator` URL, and where it redirects to.
 #pragma once
 
+#include "nat/error.hpp"
+
 #include <cstdint>
 #include <string>
 #include <string_view>
-
-#include "nat/error.hpp"
 
 namespace nat {
 
@@ -21,8 +21,8 @@ struct coordinator_url {
   std::string to_string() const;
 };
 
-/// Reads `[ws|wss|http|https]://host[:port][/path]`, where http means ws and https wss. The default port is the scheme's, 80 or
-/// 443. Errors: `bad_url`, also for a user name, a query or a fragment; `bad_port`.
+/// Reads `[ws|wss|http|https]://host[:port][/path]`, where http means ws and https wss. The default port is the
+/// scheme's, 80 or 443. Errors: `bad_url`, also for a user name, a query or a fragment; `bad_port`.
 result<coordinator_url> parse_coordinator_url(std::string_view text);
 
 /// A request to a coordinator: to whom, and for what.
@@ -31,7 +31,8 @@ struct coordinator_request {
   std::string target;      ///< path and query
 };
 
-/// Where a redirect leads (RFC 9110, 10.2.2): `location` may be relative. Errors: `bad_url`, also for a redirect from TLS to none.
+/// Where a redirect leads (RFC 9110, 10.2.2): `location` may be relative. Errors: `bad_url`, also for a redirect from
+/// TLS to none.
 result<coordinator_request> resolve_redirect(const coordinator_request& from, std::string_view location);
 
 }  // namespace nat

@@ -1,6 +1,8 @@
 // IP addresses and ports, with no socket behind them.
 #pragma once
 
+#include "nat/error.hpp"
+
 #include <array>
 #include <compare>
 #include <cstddef>
@@ -8,8 +10,6 @@
 #include <functional>
 #include <string>
 #include <string_view>
-
-#include "nat/error.hpp"
 
 namespace nat {
 

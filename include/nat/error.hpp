@@ -2,9 +2,10 @@
 #pragma once
 
 #include <string>
-#include <system_error>
 
 #include <boost/system/result.hpp>
+
+#include <system_error>
 
 namespace nat {
 

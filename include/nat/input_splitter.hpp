@@ -1,12 +1,12 @@
 // Cuts the bytes of stdin into payloads.
 #pragma once
 
+#include "nat/bytes.hpp"
+#include "nat/wire.hpp"
+
 #include <cstddef>
 #include <cstdint>
 #include <vector>
-
-#include "nat/bytes.hpp"
-#include "nat/wire.hpp"
 
 namespace nat {
 

@@ -32,8 +32,7 @@ struct join_refusal {
 using join_result = boost::system::result<join_request, join_refusal>;
 
 /// What `join_result::value()` does without a value: throws a std::runtime_error with the reason.
-[[noreturn]] void throw_exception_from_error(const join_refusal& refusal,
-                                             const boost::source_location& where);
+[[noreturn]] void throw_exception_from_error(const join_refusal& refusal, const boost::source_location& where);
 
 /// Decodes and checks a query (what stands behind the `?`). `+` is read as a space, as HTML forms and Go
 /// write it. Unknown parameters are ignored. `topic` and `name` are 1..255 and 1..128 bytes of UTF-8 without

@@ -1,15 +1,15 @@
 // What an engine tells its user: typed, so that the program words it, and bounded, so that no stranger can fill a log.
 #pragma once
 
+#include "nat/endpoint.hpp"
+#include "nat/time.hpp"
+
 #include <algorithm>
 #include <cstddef>
 #include <deque>
 #include <optional>
 #include <string>
 #include <utility>
-
-#include "nat/endpoint.hpp"
-#include "nat/time.hpp"
 
 namespace nat {
 

@@ -1,12 +1,12 @@
 // Datagrams that an engine wants sent, in order: each encoded once, addressed to any number of endpoints.
 #pragma once
 
+#include "nat/bytes.hpp"
+#include "nat/endpoint.hpp"
+
 #include <cstddef>
 #include <cstdint>
 #include <vector>
-
-#include "nat/bytes.hpp"
-#include "nat/endpoint.hpp"
 
 namespace nat {
 

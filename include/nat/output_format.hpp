@@ -1,13 +1,13 @@
 // How a received payload is written to stdout.
 #pragma once
 
-#include <cstdint>
-#include <string_view>
-#include <vector>
-
 #include "nat/bytes.hpp"
 #include "nat/endpoint.hpp"
 #include "nat/time.hpp"
+
+#include <cstdint>
+#include <string_view>
+#include <vector>
 
 namespace nat {
 

@@ -1,10 +1,10 @@
 // Spreads bytes over time: a token bucket (RFC 2475's, as used by RFC 9002, 7.7 for pacing).
 #pragma once
 
+#include "nat/time.hpp"
+
 #include <cstddef>
 #include <cstdint>
-
-#include "nat/time.hpp"
 
 namespace nat {
 

@@ -1,15 +1,9 @@
-// Everything natpeer decides. It takes bytes, addresses and the time, and says what to do next; it has no socket and no clock.
+// Everything natpeer decides. It takes bytes, addresses and the time, and says what to do next; it has no socket and no
+// clock.
 //
-// The rooms it joins: stun_client (our public address), registration (the coordinator), peer_table (who is there), sender (stdin
-// to datagrams), receiver (datagrams to stdout).
+// The rooms it joins: stun_client (our public address), registration (the coordinator), peer_table (who is there),
+// sender (stdin to datagrams), receiver (datagrams to stdout).
 #pragma once
-
-#include <cstddef>
-#include <cstdint>
-#include <deque>
-#include <optional>
-#include <string>
-#include <vector>
 
 #include "nat/join_query.hpp"
 #include "nat/note.hpp"
@@ -20,12 +14,19 @@
 #include "nat/sender.hpp"
 #include "nat/stun_client.hpp"
 
+#include <cstddef>
+#include <cstdint>
+#include <deque>
+#include <optional>
+#include <string>
+#include <vector>
+
 namespace nat {
 
 struct peer_config {
   std::string topic;
   std::string name;
-  std::optional<endpoint> advertise;  ///< register this address, and ask no STUN server
+  std::optional<endpoint> advertise;                        ///< register this address, and ask no STUN server
   duration ping_interval = std::chrono::milliseconds(250);  // the seed's
   std::size_t wait_for = 1;                                 ///< peers before stdin is read
   input_mode input = input_mode::bytes;
@@ -43,11 +44,11 @@ struct ending {
 /// What came in and what became of it.
 struct peer_counters {
   std::uint64_t data_received = 0;
-  std::uint64_t data_unlisted = 0;   ///< dropped: the source is in no list
-  std::uint64_t data_overflow = 0;   ///< dropped: stdout is not read
+  std::uint64_t data_unlisted = 0;  ///< dropped: the source is in no list
+  std::uint64_t data_overflow = 0;  ///< dropped: stdout is not read
   std::uint64_t pings_received = 0;
   std::uint64_t pings_unlisted = 0;
-  std::uint64_t malformed = 0;       ///< neither STUN nor a packet
+  std::uint64_t malformed = 0;  ///< neither STUN nor a packet
 };
 
 class peer {
@@ -132,7 +133,8 @@ class peer {
   bool output_is_full_ = false;
   bool input_ended_ = false;
   deadline quit_at_;
-  // Everyone is pinged once an interval, in turn rather than at once: a topic of 1000 would overflow a home router's queue.
+  // Everyone is pinged once an interval, in turn rather than at once: a topic of 1000 would overflow a home router's
+  // queue.
   std::size_t ping_turn_ = 0;
   deadline next_ping_;
   std::string failure_;  ///< why `leave` was called, where that was no wish of the user

@@ -1,6 +1,10 @@
 // The peers a natpeer knows: who is listed, who was heard, who is to be pinged when.
 #pragma once
 
+#include "nat/endpoint.hpp"
+#include "nat/roster.hpp"
+#include "nat/time.hpp"
+
 #include <array>
 #include <cstddef>
 #include <cstdint>
@@ -8,10 +12,6 @@
 #include <string>
 #include <unordered_map>
 #include <vector>
-
-#include "nat/endpoint.hpp"
-#include "nat/roster.hpp"
-#include "nat/time.hpp"
 
 namespace nat {
 
@@ -30,8 +30,8 @@ class peer_table {
   /// Which entries of a list are no peers of ours.
   using exclusion = std::function<bool(const roster_entry&)>;
 
-  // A coordinator that was restarted lists its clients as they come back, the last within the reconnect backoff's cap of
-  // 30 s and a try. Until then a peer it does not list yet stays known, as long as it is heard.
+  // A coordinator that was restarted lists its clients as they come back, the last within the reconnect backoff's cap
+  // of 30 s and a try. Until then a peer it does not list yet stays known, as long as it is heard.
   static constexpr duration keep_unlisted = std::chrono::seconds(45);
   static constexpr duration keep_silent = std::chrono::seconds(3);
   // A packet may come from a peer before the list that names it: the first few senders are remembered this long.
@@ -47,8 +47,8 @@ class peer_table {
   /// `keep_unlisted`, or until it is silent for `keep_silent`; otherwise it leaves.
   changes update(time_point now, const roster& list, const exclusion& excluded, bool keep_missing);
 
-  /// A valid packet came. Returns the peer, or null where nobody known has this address (which is remembered for a while).
-  /// `first` tells whether it is the first ever.
+  /// A valid packet came. Returns the peer, or null where nobody known has this address (which is remembered for a
+  /// while). `first` tells whether it is the first ever.
   known_peer* on_heard(time_point now, const endpoint& from, bool& first);
 
   /// Forgets what was kept only for a while; returns who left.
@@ -73,7 +73,7 @@ class peer_table {
 
   std::vector<known_peer> peers_;  // in the order of the list
   std::unordered_map<endpoint, std::size_t> index_;
-  std::size_t kept_ = 0;  // peers with `kept_until`
+  std::size_t kept_ = 0;                             // peers with `kept_until`
   std::array<stranger, max_strangers> strangers_{};  // a ring: the oldest makes room
   std::size_t next_stranger_ = 0;
 };

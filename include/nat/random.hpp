@@ -1,11 +1,11 @@
 // Randomness as the engines see it: a source handed to them by the program, or a scripted one by a test.
 #pragma once
 
-#include <array>
-#include <cstdint>
-
 #include "nat/bytes.hpp"
 #include "nat/time.hpp"
+
+#include <array>
+#include <cstdint>
 
 namespace nat {
 

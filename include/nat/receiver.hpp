@@ -1,11 +1,11 @@
 // From the peers to stdout: formats payloads and holds them until they are written.
 #pragma once
 
+#include "nat/output_format.hpp"
+
 #include <cstddef>
 #include <cstdint>
 #include <vector>
-
-#include "nat/output_format.hpp"
 
 namespace nat {
 

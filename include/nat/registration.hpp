@@ -5,16 +5,16 @@
 //      +----- failed ----+---- no address ----+---- refused ------+------ closed ------+
 #pragma once
 
+#include "nat/backoff.hpp"
+#include "nat/endpoint.hpp"
+#include "nat/random.hpp"
+#include "nat/time.hpp"
+
 #include <chrono>
 #include <optional>
 #include <string>
 #include <string_view>
 #include <variant>
-
-#include "nat/backoff.hpp"
-#include "nat/endpoint.hpp"
-#include "nat/random.hpp"
-#include "nat/time.hpp"
 
 namespace nat {
 
@@ -44,13 +44,14 @@ struct closed {  ///< by a close frame with this code, or 1006 without one (RFC 
 };
 }  // namespace coordinator_events
 
-using coordinator_event = std::variant<coordinator_events::reached, coordinator_events::failed, coordinator_events::refused,
-                                       coordinator_events::joined, coordinator_events::text, coordinator_events::alive,
-                                       coordinator_events::closed>;
+using coordinator_event = std::variant<coordinator_events::reached, coordinator_events::failed,
+                                       coordinator_events::refused, coordinator_events::joined,
+                                       coordinator_events::text, coordinator_events::alive, coordinator_events::closed>;
 
 /// What the program shall do with the connection.
 enum class coordinator_command {
-  connect,  ///< drop what is left of an earlier connection, resolve the name anew, connect; answer: `reached` or `failed`
+  connect,  ///< drop what is left of an earlier connection, resolve the name anew, connect; answer: `reached` or
+            ///< `failed`
   join,     ///< send the registration for `registration::address()`; answer with `joined`, `refused` or `failed`
   ping,     ///< send a ping frame
   close,    ///< close with 1000; answer with `closed`

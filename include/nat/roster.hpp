@@ -29,7 +29,7 @@ constexpr int max_roster_depth = 16;                 // of nested arrays and obj
 
 struct roster {
   std::vector<roster_entry> peers;  ///< in the order received; each endpoint once (the first wins)
-  std::size_t skipped = 0;  ///< entries with a missing, wrong or impossible value, repeated, or over a limit
+  std::size_t skipped = 0;          ///< entries with a missing, wrong or impossible value, repeated, or over a limit
 };
 
 /// Decodes one text message. Unknown fields are ignored, at any level; the last of two equal keys counts.

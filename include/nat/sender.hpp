@@ -1,10 +1,6 @@
-// From stdin to the peers: waits until they are there, cuts the input into packets, paces them, addresses each to everyone.
+// From stdin to the peers: waits until they are there, cuts the input into packets, paces them, addresses each to
+// everyone.
 #pragma once
-
-#include <cstddef>
-#include <cstdint>
-#include <optional>
-#include <vector>
 
 #include "nat/input_splitter.hpp"
 #include "nat/outbox.hpp"
@@ -12,10 +8,15 @@
 #include "nat/peer_table.hpp"
 #include "nat/random.hpp"
 
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <vector>
+
 namespace nat {
 
-/// Holds stdin back until the first peers can hear us: so many are listed, and everyone listed at that moment was heard from or
-/// pinged for `patience`. Once open it stays open.
+/// Holds stdin back until the first peers can hear us: so many are listed, and everyone listed at that moment was heard
+/// from or pinged for `patience`. Once open it stays open.
 class start_gate {
  public:
   static constexpr duration patience = std::chrono::seconds(2);

@@ -115,11 +115,9 @@ result<stun_message> decode_stun(byte_view datagram);
 
 stun_packet encode_binding_request(const transaction_id& id, bool fingerprint = false);
 /// A success response with XOR-MAPPED-ADDRESS.
-stun_packet encode_binding_success(const transaction_id& id, const endpoint& mapped,
-                                   bool fingerprint = false);
+stun_packet encode_binding_success(const transaction_id& id, const endpoint& mapped, bool fingerprint = false);
 /// A 420 response with UNKNOWN-ATTRIBUTES. Its reason phrase is empty: the code says it all, and the answer
 /// stays small.
-stun_packet encode_binding_unknown(const transaction_id& id, const stun_type_list& unknown,
-                                   bool fingerprint = false);
+stun_packet encode_binding_unknown(const transaction_id& id, const stun_type_list& unknown, bool fingerprint = false);
 
 }  // namespace nat

@@ -23,7 +23,7 @@ constexpr std::size_t max_stun_servers = 16;
 
 constexpr duration stun_rto = std::chrono::milliseconds(500);  // doubles with each request (RFC 8489, 6.2.1)
 constexpr int stun_max_requests = 7;                           // "Rc" (RFC 8489, 6.2.1)
-constexpr int stun_last_wait = 16;  // "Rm": RTOs from the last request to giving up
+constexpr int stun_last_wait = 16;                             // "Rm": RTOs from the last request to giving up
 
 /// IPv6 servers are asked after IPv4 was silent for so long. An IPv4 address is preferred: every peer can
 /// reach it.

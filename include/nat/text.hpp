@@ -12,12 +12,12 @@ bool is_utf8(std::string_view text);
 /// Has a C0 or C1 control character or DEL. `text` is UTF-8.
 bool has_control_character(std::string_view text);
 
-/// The largest cut <= `limit` that does not split a UTF-8 sequence of `text`; `limit` itself where the bytes there are no
-/// UTF-8.
+/// The largest cut <= `limit` that does not split a UTF-8 sequence of `text`; `limit` itself where the bytes there are
+/// no UTF-8.
 std::size_t utf8_cut(std::string_view text, std::size_t limit);
 
-/// Appends `text` so that a terminal shows it and does nothing else: control characters, bidirectional overrides and bytes
-/// that are no UTF-8 become `\n`, `\x1b`, `\u{202e}`.
+/// Appends `text` so that a terminal shows it and does nothing else: control characters, bidirectional overrides and
+/// bytes that are no UTF-8 become `\n`, `\x1b`, `\u{202e}`.
 void append_visible(std::string& out, std::string_view text);
 std::string visible(std::string_view text);
 

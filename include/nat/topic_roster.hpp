@@ -30,8 +30,7 @@ struct name_seat {
 using name_seats = std::map<std::string, name_seat, std::less<>>;
 
 /// A queue that a client leaves by itself when it dies.
-using queue_hook =
-    boost::intrusive::list_member_hook<boost::intrusive::link_mode<boost::intrusive::auto_unlink>>;
+using queue_hook = boost::intrusive::list_member_hook<boost::intrusive::link_mode<boost::intrusive::auto_unlink>>;
 
 /// What a silent client waits for. Each phase lasts a constant time, so a queue by arrival is one by
 /// deadline.
@@ -95,8 +94,7 @@ class topic_roster {
 
  private:
   using roster_list = boost::intrusive::list<
-      registered_client,
-      boost::intrusive::member_hook<registered_client, queue_hook, &registered_client::roster_hook>,
+      registered_client, boost::intrusive::member_hook<registered_client, queue_hook, &registered_client::roster_hook>,
       boost::intrusive::constant_time_size<false>>;
 
   std::string serialise() const;

@@ -5,16 +5,16 @@
 //   | magic         | 120 bytes that look random      | payload (DATA)    |
 //   +---------------+--------------------------------+-------------------+
 //
-// The magic is "DATADATA" or "PINGPING". The header is as long and as random as it is because some NATs drop small packets and
-// some look into them.
+// The magic is "DATADATA" or "PINGPING". The header is as long and as random as it is because some NATs drop small
+// packets and some look into them.
 #pragma once
-
-#include <cstddef>
-#include <cstdint>
 
 #include "nat/bytes.hpp"
 #include "nat/error.hpp"
 #include "nat/random.hpp"
+
+#include <cstddef>
+#include <cstdint>
 
 namespace nat {
 
@@ -34,8 +34,8 @@ struct packet {
   byte_view payload;  ///< a view into the datagram; empty for a PING
 };
 
-/// Decodes a datagram. What follows a PING's header is ignored, as the seed does. A DATA packet may be larger than we would
-/// send: up to what UDP carries. Errors: `not_a_packet`, `truncated` (a magic, but fewer than 128 bytes).
+/// Decodes a datagram. What follows a PING's header is ignored, as the seed does. A DATA packet may be larger than we
+/// would send: up to what UDP carries. Errors: `not_a_packet`, `truncated` (a magic, but fewer than 128 bytes).
 result<packet> decode_packet(byte_view datagram);
 
 /// Writes magic and noise into the first `header_size` bytes of `out`.

@@ -46,8 +46,7 @@ admission coordinator::admit(instant now, const join_request& request, const ip_
   return {101, {}, client.id, {}};
 }
 
-admission coordinator::refuse(unsigned status, std::string reason,
-                              std::optional<std::chrono::seconds> retry_after) {
+admission coordinator::refuse(unsigned status, std::string reason, std::optional<std::chrono::seconds> retry_after) {
   ++counters_.refused;
   return {status, std::move(reason), 0, retry_after};
 }

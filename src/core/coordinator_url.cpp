@@ -26,6 +26,8 @@ result<coordinator_url> read_server(const urls::url_view& url) {
   if (url.has_userinfo()) return errc::bad_url;
   out.host = url.host_address();  // decoded, without brackets
   if (out.host.empty()) return errc::bad_url;
+  // Boost.URL 1.81 takes "h:port" for the host h with the path "port".
+  if (!url.encoded_path().empty() && !url.encoded_path().starts_with('/')) return errc::bad_url;
   out.port = default_port(out.tls);
   if (url.has_port() && !url.port().empty()) {
     const auto port = parse_port(std::string(url.port()));
@@ -59,8 +61,8 @@ result<coordinator_url> parse_coordinator_url(std::string_view text) {
 result<coordinator_request> resolve_redirect(const coordinator_request& from, std::string_view location) {
   if (location.size() > longest_url) return errc::bad_url;
   const auto reference = urls::parse_uri_reference(location);
-  const auto base =
-      urls::parse_uri((from.server.tls ? "wss://" : "ws://") + from.server.authority() + from.target);
+  const auto base_text = (from.server.tls ? "wss://" : "ws://") + from.server.authority() + from.target;
+  const auto base = urls::parse_uri(base_text);
   if (!reference || !base) return errc::bad_url;
   urls::url resolved;
   if (!urls::resolve(*base, *reference, resolved)) return errc::bad_url;

@@ -28,9 +28,7 @@ result<ip_address> ip_address::parse(std::string_view text) {
   return errc::bad_address;
 }
 
-bool ip_address::is_v4() const {
-  return std::equal(v4_mapped_prefix.begin(), v4_mapped_prefix.end(), bytes_.begin());
-}
+bool ip_address::is_v4() const { return std::equal(v4_mapped_prefix.begin(), v4_mapped_prefix.end(), bytes_.begin()); }
 
 bool ip_address::is_unspecified() const { return is_v4() ? bytes_[12] == 0 : bytes_ == v6_bytes{}; }
 

@@ -1,9 +1,9 @@
 #include "nat/input_splitter.hpp"
 
+#include "nat/text.hpp"
+
 #include <algorithm>
 #include <cassert>
-
-#include "nat/text.hpp"
 
 namespace nat {
 

@@ -53,8 +53,7 @@ std::optional<join_refusal> read_parameters(std::string_view query, parameter_va
     auto value = cut(query, '&');
     const auto key = percent_decode(cut(value, '='));
     if (!key) return join_refusal{"the query has an invalid percent escape"};
-    const auto which =
-        static_cast<parameter>(std::ranges::find(parameter_names, *key) - parameter_names.begin());
+    const auto which = static_cast<parameter>(std::ranges::find(parameter_names, *key) - parameter_names.begin());
     if (which == parameter_count) continue;
     if (std::exchange(given[which], true)) return refusal(which, "is given twice");
     auto decoded = percent_decode(value);

@@ -1,20 +1,26 @@
 #include "nat/output_format.hpp"
 
+#include "nat/text.hpp"
+
 #include <string>
 
 #include <sodium/utils.h>
-
-#include "nat/text.hpp"
 
 namespace nat {
 namespace {
 
 void append(std::vector<std::uint8_t>& out, byte_view bytes) { out.insert(out.end(), bytes.begin(), bytes.end()); }
 
+// Bytes of a name in front of a line. Names are longer only on servers without a limit, and a payload of nothing but
+// newlines repeats the name 65,000 times.
+constexpr std::size_t max_prefix = 128;
+
 /// Each line gets the sender's name in front, so that no payload can pass a line off as another's.
 std::string format_text(const output_source& source, std::string_view payload) {
   if (payload.ends_with('\n')) payload.remove_suffix(1);
-  const auto prefix = visible(source.name) + ": ";
+  auto prefix = visible(source.name);
+  prefix.resize(utf8_cut(prefix, max_prefix));
+  prefix += ": ";
   std::string out;
   for (;;) {
     const auto newline = payload.find('\n');

@@ -1,10 +1,10 @@
 #include "nat/peer.hpp"
 
-#include <algorithm>
-#include <utility>
-
 #include "nat/roster.hpp"
 #include "nat/wire.hpp"
+
+#include <algorithm>
+#include <utility>
 
 namespace nat {
 
@@ -23,7 +23,8 @@ void peer::start(time_point now) {
   settle(now);
 }
 
-// Input -----------------------------------------------------------------------------------------------------------------
+// Input
+// -----------------------------------------------------------------------------------------------------------------
 
 bool peer::wants_input() const { return !ending_ && !input_ended_ && sender_.wants_input(); }
 
@@ -43,7 +44,8 @@ void peer::on_sent(time_point now, std::size_t count) {
   settle(now);
 }
 
-// The network -----------------------------------------------------------------------------------------------------------
+// The network
+// -----------------------------------------------------------------------------------------------------------
 
 void peer::on_datagram(time_point now, unix_millis wall, const endpoint& from, byte_view datagram) {
   if (stun_.on_datagram(now, from, datagram)) return settle(now);
@@ -87,7 +89,8 @@ void peer::on_stun_servers(time_point now, const std::vector<endpoint>& servers,
   settle(now);
 }
 
-// The coordinator -------------------------------------------------------------------------------------------------------
+// The coordinator
+// -------------------------------------------------------------------------------------------------------
 
 void peer::on_coordinator(time_point now, const coordinator_event& event) {
   registration_.on_event(now, event);
@@ -114,8 +117,8 @@ void peer::on_list(time_point now, std::string_view message) {
 }
 
 bool peer::is_no_peer(const roster_entry& entry) const {
-  const bool ourselves = entry.name == config_.name || entry.address == registration_.address() ||
-                         entry.address == stun_.mapped_address();
+  const bool ourselves =
+      entry.name == config_.name || entry.address == registration_.address() || entry.address == stun_.mapped_address();
   // A coordinator elsewhere has no say about what runs on this machine.
   return ourselves || (entry.address.ip.is_loopback() && !registration_.over_loopback());
 }
@@ -129,7 +132,8 @@ void peer::leave(time_point now) {
   settle(now);
 }
 
-// Output ----------------------------------------------------------------------------------------------------------------
+// Output
+// ----------------------------------------------------------------------------------------------------------------
 
 void peer::on_output_written(time_point now, std::size_t bytes) {
   receiver_.on_written(bytes);
@@ -142,7 +146,8 @@ void peer::on_output_closed(time_point now, std::string failure) {
   leave(now);
 }
 
-// Time ------------------------------------------------------------------------------------------------------------------
+// Time
+// ------------------------------------------------------------------------------------------------------------------
 
 void peer::on_time(time_point now) {
   stun_.on_time(now);
@@ -166,7 +171,9 @@ deadline peer::next_deadline() {
                   room ? sender_.next_deadline() : std::nullopt, next_ping_, quit_at_);
 }
 
-duration peer::ping_slot() const { return config_.ping_interval / static_cast<duration::rep>(std::max<std::size_t>(1, table_.size())); }
+duration peer::ping_slot() const {
+  return config_.ping_interval / static_cast<duration::rep>(std::max<std::size_t>(1, table_.size()));
+}
 
 void peer::ping_in_turn(time_point now) {
   if (!next_ping_) return;
@@ -186,7 +193,8 @@ void peer::ping(const endpoint& to) {
   outbox_.send(packet, to);
 }
 
-// The rooms talk to each other ------------------------------------------------------------------------------------------
+// The rooms talk to each other
+// ------------------------------------------------------------------------------------------
 
 void peer::on_peers_changed(time_point now) {
   sender_.on_peers_changed(now, table_.peers());
@@ -218,7 +226,8 @@ void peer::settle_stun(time_point now) {
   while (const auto event = stun_.next_event()) {
     if (const auto* mapped = std::get_if<stun_mapped_address>(&*event)) {
       const bool moved = registration_.address() && registration_.address() != mapped->address;
-      notes_.push(now, {.kind = moved ? note_kind::address_changed : note_kind::public_address, .where = mapped->address});
+      notes_.push(now,
+                  {.kind = moved ? note_kind::address_changed : note_kind::public_address, .where = mapped->address});
     } else {
       notes_.push(now, {.kind = note_kind::stun_silent});
     }

@@ -6,14 +6,16 @@
 
 namespace nat {
 
-peer_table::changes peer_table::update(time_point now, const roster& list, const exclusion& excluded, bool keep_missing) {
+peer_table::changes peer_table::update(time_point now, const roster& list, const exclusion& excluded,
+                                       bool keep_missing) {
   changes result;
   std::vector<known_peer> updated;
   updated.reserve(list.peers.size());
   std::vector<bool> stays(peers_.size(), false);
   for (const auto& entry : list.peers) {
     if (excluded(entry)) continue;
-    if (const auto known = index_.find(entry.address); known != index_.end() && peers_[known->second].name == entry.name) {
+    if (const auto known = index_.find(entry.address);
+        known != index_.end() && peers_[known->second].name == entry.name) {
       stays[known->second] = true;
       auto& peer = updated.emplace_back(std::move(peers_[known->second]));
       peer.name = entry.name;

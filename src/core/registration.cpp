@@ -63,7 +63,9 @@ void registration::handle(time_point now, const coordinator_events::reached& eve
   if (address_ && address_is_fresh_) join();
 }
 
-void registration::handle(time_point now, const coordinator_events::failed& event) { retry(now, cause::unreachable, event.reason); }
+void registration::handle(time_point now, const coordinator_events::failed& event) {
+  retry(now, cause::unreachable, event.reason);
+}
 
 void registration::handle(time_point now, const coordinator_events::refused& event) {
   auto reason = "HTTP " + std::to_string(event.status) + (event.reason.empty() ? "" : ": " + event.reason);

@@ -21,9 +21,7 @@ class roster_reader {
     return other_value();
   }
   bool boolean(bool) { return other_value(); }
-  bool number_integer(std::int64_t value) {
-    return number(value);
-  }  // the parser calls it for negative numbers only
+  bool number_integer(std::int64_t value) { return number(value); }  // the parser calls it for negative numbers only
   bool number_unsigned(std::uint64_t value) {
     constexpr auto largest = static_cast<std::uint64_t>(std::numeric_limits<std::int64_t>::max());
     return value <= largest ? number(static_cast<std::int64_t>(value)) : other_value();
@@ -100,8 +98,7 @@ bool roster_reader::string(std::string& value) {
     return true;
   }
   if (in_entry() && field_ == field::name) {
-    const bool fits =
-        !value.empty() && value.size() <= max_roster_name;  // the parser has checked that it is UTF-8
+    const bool fits = !value.empty() && value.size() <= max_roster_name;  // the parser has checked that it is UTF-8
     entry_.name = fits ? std::optional(std::move(value)) : std::nullopt;
     return true;
   }
@@ -195,8 +192,7 @@ bool roster_reader::key(std::string& name) {
 
 void roster_reader::keep_entry() {
   const bool complete = entry_.ip && entry_.port && entry_.name;
-  if (!complete || roster_.peers.size() == max_roster_peers ||
-      !seen_.insert({*entry_.ip, *entry_.port}).second) {
+  if (!complete || roster_.peers.size() == max_roster_peers || !seen_.insert({*entry_.ip, *entry_.port}).second) {
     ++roster_.skipped;
     return;
   }

@@ -1,8 +1,8 @@
 #include "nat/sender.hpp"
 
-#include <algorithm>
-
 #include "nat/wire.hpp"
+
+#include <algorithm>
 
 namespace nat {
 

@@ -134,8 +134,7 @@ std::error_code take_attributes(stun_message& message, byte_view datagram, byte_
     } else if (!covered && !take_attribute(message, type, value)) {
       return errc::malformed;
     }
-    covered = covered || type == stun_attribute::message_integrity ||
-              type == stun_attribute::message_integrity_sha256;
+    covered = covered || type == stun_attribute::message_integrity || type == stun_attribute::message_integrity_sha256;
   }
   return {};
 }
@@ -175,8 +174,7 @@ stun_packet finish(stun_packet packet, bool fingerprint) {
 }  // namespace
 
 bool looks_like_stun(byte_view datagram) {
-  return datagram.size() >= 8 && (datagram[0] & 0xc0) == 0 &&
-         load_be<std::uint32_t>(&datagram[4]) == stun_magic_cookie;
+  return datagram.size() >= 8 && (datagram[0] & 0xc0) == 0 && load_be<std::uint32_t>(&datagram[4]) == stun_magic_cookie;
 }
 
 result<stun_message> decode_stun(byte_view datagram) {
@@ -190,8 +188,7 @@ result<stun_message> decode_stun(byte_view datagram) {
   const unsigned type = load_be<std::uint16_t>(datagram.data());
   stun_message message;
   message.kind = static_cast<stun_class>(((type >> 7) & 2U) | ((type >> 4) & 1U));
-  message.method =
-      static_cast<std::uint16_t>(((type >> 2) & 0xf80U) | ((type >> 1) & 0x070U) | (type & 0x00fU));
+  message.method = static_cast<std::uint16_t>(((type >> 2) & 0xf80U) | ((type >> 1) & 0x070U) | (type & 0x00fU));
   std::copy_n(&datagram[8], message.id.size(), message.id.begin());
   if (const auto error = take_attributes(message, datagram, body)) return error;
   return message;
@@ -215,8 +212,7 @@ stun_packet encode_binding_success(const transaction_id& id, const endpoint& map
   return finish(packet, fingerprint);
 }
 
-stun_packet encode_binding_unknown(const transaction_id& id, const stun_type_list& unknown,
-                                   bool fingerprint) {
+stun_packet encode_binding_unknown(const transaction_id& id, const stun_type_list& unknown, bool fingerprint) {
   auto packet = begin(stun_class::error, id);
   append_attribute_header(packet, stun_attribute::error_code, 4);
   append_be(packet, std::uint32_t{stun_unknown_attribute / 100 << 8 | stun_unknown_attribute % 100});

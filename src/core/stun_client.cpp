@@ -84,8 +84,7 @@ void stun_client::begin_round(time_point now) {
   next_round_.reset();
   v6_at_.reset();
   round_failed_ = false;
-  const bool v4_is_silent =
-      !v4_.open.empty();  // for a refresh interval, and so for longer than its head start
+  const bool v4_is_silent = !v4_.open.empty();  // for a refresh interval, and so for longer than its head start
   if (!v4_is_silent) ask(now, v4_);
   if (v4_is_silent || v4_.open.empty()) {
     ask_v6(now);
@@ -138,8 +137,8 @@ bool stun_client::on_answer(time_point now, const endpoint& from, const stun_mes
   const bool success = answer.kind == stun_class::success;
   if (answer.method != stun_binding_method || (!success && answer.kind != stun_class::error)) return false;
   auto& of = from.ip.is_v4() ? v4_ : v6_;
-  const auto asked = std::ranges::find_if(
-      of.open, [&](const transaction& open) { return open.to == from && open.id == answer.id; });
+  const auto asked =
+      std::ranges::find_if(of.open, [&](const transaction& open) { return open.to == from && open.id == answer.id; });
   if (asked == of.open.end()) return false;
 
   const auto server = asked->server;
@@ -153,15 +152,13 @@ bool stun_client::on_answer(time_point now, const endpoint& from, const stun_mes
   return true;
 }
 
-bool stun_client::follow_alternate(time_point now, const family& of, transaction& what,
-                                   const stun_message& answer) {
+bool stun_client::follow_alternate(time_point now, const family& of, transaction& what, const stun_message& answer) {
   const bool told = answer.kind == stun_class::error && answer.unknown.empty() && answer.error &&
                     answer.error->code == stun_try_alternate && answer.alternate_server;
   const bool followed = what.to != what.server;
   if (!told || followed) return false;
   const auto alternate = *answer.alternate_server;
-  const bool asked =
-      std::ranges::any_of(of.open, [&](const transaction& open) { return open.to == alternate; });
+  const bool asked = std::ranges::any_of(of.open, [&](const transaction& open) { return open.to == alternate; });
   if (asked || !is_usable(alternate) || alternate.ip.is_v4() != what.to.ip.is_v4()) return false;
   what.to = alternate;
   begin_transaction(now, what);
@@ -190,8 +187,7 @@ void stun_client::fail(time_point now, family& of, const endpoint& server) {
   if (of.winner == server) {
     of.winner.reset();
     ask(now, of);
-    std::erase_if(of.open,
-                  [&](const transaction& open) { return open.server == server; });  // it had its turn
+    std::erase_if(of.open, [&](const transaction& open) { return open.server == server; });  // it had its turn
   }
   if (!of.open.empty()) return;
   of.mapped.reset();

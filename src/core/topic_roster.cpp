@@ -65,8 +65,7 @@ std::shared_ptr<const std::string> topic_roster::text() {
 
 std::string topic_roster::serialise() const {
   std::string out;
-  out.reserve(list_head.size() + entry_bytes_ + listed_ * (longest_number + entry_tail.size() + 1) +
-              list_tail.size());
+  out.reserve(list_head.size() + entry_bytes_ + listed_ * (longest_number + entry_tail.size() + 1) + list_tail.size());
   out += list_head;
   for (const auto& client : roster_) {
     if (out.back() != '[') out += ',';

@@ -1,11 +1,12 @@
+#include "nat/net/stdio.hpp"
+
+#include "options.hpp"
+#include "run.hpp"
+
 #include <cstdlib>
 #include <exception>
 #include <iostream>
 #include <variant>
-
-#include "nat/net/stdio.hpp"
-#include "options.hpp"
-#include "run.hpp"
 
 int main(int argc, char** argv) {
   nat::net::open_standard_descriptors();

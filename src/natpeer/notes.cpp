@@ -1,8 +1,8 @@
 #include "notes.hpp"
 
-#include <spdlog/spdlog.h>
-
 #include "nat/text.hpp"
+
+#include <spdlog/spdlog.h>
 
 namespace natpeer {
 namespace {
@@ -24,7 +24,8 @@ void log_note(const nat::note& note, const std::string& coordinator) {
       return spdlog::warn("no public address yet: {}", text.empty() ? "no STUN server has answered" : text);
     case note_kind::registered: return spdlog::info("registered with {} as {}", coordinator, where);
     case note_kind::connect_failed:
-      return spdlog::warn("coordinator {} cannot be reached: {}; next try in {:.1f} s", coordinator, text, seconds(note.wait));
+      return spdlog::warn("coordinator {} cannot be reached: {}; next try in {:.1f} s", coordinator, text,
+                          seconds(note.wait));
     case note_kind::refused:
       return spdlog::warn("coordinator {} refused us: {}; next try in {:.1f} s", coordinator, text, seconds(note.wait));
     case note_kind::connection_lost:
@@ -35,7 +36,8 @@ void log_note(const nat::note& note, const std::string& coordinator) {
     case note_kind::peer_heard: return spdlog::info("{} heard", peer(note));
     case note_kind::peer_left: return spdlog::info("{} left", peer(note));
     case note_kind::input_open: return spdlog::debug("reading stdin: {}", text);
-    case note_kind::output_full: return spdlog::warn("stdout is not read fast enough: what peers send is being dropped");
+    case note_kind::output_full:
+      return spdlog::warn("stdout is not read fast enough: what peers send is being dropped");
     case note_kind::notes_suppressed: return spdlog::warn("{} lines were left out here", text);
   }
 }

@@ -1,5 +1,11 @@
 #include "options.hpp"
 
+#include "nat/join_query.hpp"
+#include "nat/stun_client.hpp"
+#include "nat/text.hpp"
+
+#include "values.hpp"
+
 #include <algorithm>
 #include <iostream>
 #include <stdexcept>
@@ -8,17 +14,12 @@
 
 #include <unistd.h>
 
-#include "nat/join_query.hpp"
-#include "nat/stun_client.hpp"
-#include "nat/text.hpp"
-#include "values.hpp"
-
 namespace natpeer {
 namespace {
 
 using namespace std::chrono_literals;
 
-constexpr std::uint16_t stun_port = 3478;             // RFC 8489, 18.6
+constexpr std::uint16_t stun_port = 3478;               // RFC 8489, 18.6
 constexpr nat::duration shortest_ping_interval = 10ms;  // a hundred PINGs a second to each peer is plenty
 constexpr nat::duration longest_ping_interval = 60s;    // more, and no NAT keeps its mapping
 constexpr std::uint64_t lowest_rate = 10'000;           // bit/s: about one packet a second
@@ -77,7 +78,8 @@ void read_stun(const raw_options& raw, options& out) {
   if (!raw.advertise.empty()) {
     const auto address = nat::endpoint::parse(raw.advertise);
     if (!address || !address->ip.is_unicast()) {
-      throw usage_error("--advertise: " + shown(raw.advertise) + " is not an address a peer can have, such as 1.2.3.4:5");
+      throw usage_error("--advertise: " + shown(raw.advertise) +
+                        " is not an address a peer can have, such as 1.2.3.4:5");
     }
     if (!none) throw usage_error("--advertise goes with --stun none");
     out.engine.advertise = *address;
@@ -108,7 +110,8 @@ void read_bind(const std::string& text, options& out) {
   } else {
     throw usage_error("--bind: " + shown(text) + " is not an IP address, or one with a port such as 0.0.0.0:5000");
   }
-  if (out.bind.is_multicast() || out.bind.is_broadcast()) throw usage_error("--bind: " + shown(text) + " is no address of a host");
+  if (out.bind.is_multicast() || out.bind.is_broadcast())
+    throw usage_error("--bind: " + shown(text) + " is no address of a host");
 }
 
 nat::output_mode read_output(const std::string& text) {
@@ -128,7 +131,8 @@ options read(const raw_options& raw, bool quit_on_eof) {
 
   const auto url = nat::parse_coordinator_url(raw.coordinator);
   if (!url) {
-    throw usage_error("--coordinator: " + shown(raw.coordinator) + " is not a URL such as ws://host:6969 or https://host/path");
+    throw usage_error("--coordinator: " + shown(raw.coordinator) +
+                      " is not a URL such as ws://host:6969 or https://host/path");
   }
   out.coordinator = *url;
   out.ca_file = raw.ca_file;
@@ -146,9 +150,11 @@ options read(const raw_options& raw, bool quit_on_eof) {
   out.engine.input = raw.input == "lines" ? nat::input_mode::lines : nat::input_mode::bytes;
   out.engine.output = read_output(raw.output);
   const auto rate = parse_rate(raw.rate);
-  if (!rate || *rate < lowest_rate) throw usage_error("--rate: " + shown(raw.rate) + " is not a rate of 10k or more, such as 20M");
+  if (!rate || *rate < lowest_rate)
+    throw usage_error("--rate: " + shown(raw.rate) + " is not a rate of 10k or more, such as 20M");
   out.engine.rate = *rate;
-  if (quit_on_eof) out.engine.quit_on_eof = raw.quit_on_eof.empty() ? 1s : duration_of("--quit-on-eof", raw.quit_on_eof, 1s);
+  if (quit_on_eof)
+    out.engine.quit_on_eof = raw.quit_on_eof.empty() ? 1s : duration_of("--quit-on-eof", raw.quit_on_eof, 1s);
 
   out.log_level = raw.verbose ? "debug" : raw.quiet ? "warn" : raw.log_level;
   return out;
@@ -156,9 +162,11 @@ options read(const raw_options& raw, bool quit_on_eof) {
 
 /// Adds an option whose environment variable is NATPEER_ and its name.
 template <typename Value>
-CLI::Option* add(CLI::App& app, const std::string& name, Value& value, const std::string& type, const std::string& meaning) {
+CLI::Option* add(CLI::App& app, const std::string& name, Value& value, const std::string& type,
+                 const std::string& meaning) {
   auto variable = "NATPEER_" + name.substr(2);
-  std::ranges::transform(variable, variable.begin(), [](char c) { return c == '-' ? '_' : static_cast<char>(std::toupper(c)); });
+  std::ranges::transform(variable, variable.begin(),
+                         [](char c) { return c == '-' ? '_' : static_cast<char>(std::toupper(c)); });
   return app.add_option(name, value, meaning)->option_text(type)->envname(variable);
 }
 
@@ -174,7 +182,8 @@ std::variant<options, int> parse_options(int argc, const char* const* argv) {
   add(app, "--name", raw.name, "NAME", "our name, unique in the topic (default: the host's name)");
   add(app, "--coordinator", raw.coordinator, "URL", "natcoord; ws, wss, http or https (default: ws://127.0.0.1:6969)");
   add(app, "--ca", raw.ca_file, "FILE", "trust these certificates (PEM) for wss (default: the system's)");
-  add(app, "--stun", raw.stun, "HOST[:PORT]", "STUN server, repeatable; none: ask none (default: the coordinator's host, 3478)")
+  add(app, "--stun", raw.stun, "HOST[:PORT]",
+      "STUN server, repeatable; none: ask none (default: the coordinator's host, 3478)")
       ->allow_extra_args(false)
       ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
   add(app, "--advertise", raw.advertise, "IP:PORT", "register this address instead of asking; with --stun none");
@@ -184,16 +193,20 @@ std::variant<options, int> parse_options(int argc, const char* const* argv) {
       ->check(CLI::TypeValidator<std::size_t>("N"));
   add(app, "--input", raw.input, "MODE", "bytes: as it comes; lines: a packet a line (default: bytes)")
       ->check(CLI::IsMember({"bytes", "lines"}));
-  add(app, "--output", raw.output, "MODE", "raw, lines, text, json or auto: text on a terminal, else raw (default: auto)")
+  add(app, "--output", raw.output, "MODE",
+      "raw, lines, text, json or auto: text on a terminal, else raw (default: auto)")
       ->check(CLI::IsMember({"auto", "raw", "lines", "text", "json"}));
   add(app, "--rate", raw.rate, "RATE", "bit/s to each peer, with k, M or G (default: 20M)");
-  auto* quit = add(app, "--quit-on-eof", raw.quit_on_eof, "[SECONDS]", "end so long after the last packet of stdin (default: 1)")
-                   ->expected(0, 1);
+  auto* quit =
+      add(app, "--quit-on-eof", raw.quit_on_eof, "[SECONDS]", "end so long after the last packet of stdin (default: 1)")
+          ->expected(0, 1);
   add(app, "--log-level", raw.log_level, "LEVEL", "trace, debug, info, warn, error or off (default: info)")
       ->check(CLI::IsMember({"trace", "debug", "info", "warn", "error", "off"}));
   app.add_flag("-v,--verbose", raw.verbose, "log more: --log-level debug");
   app.add_flag("-q,--quiet", raw.quiet, "log less: --log-level warn");
-  app.set_config("--config", "", "read options from FILE, one a line: topic = X")->option_text("FILE")->envname("NATPEER_CONFIG");
+  app.set_config("--config", "", "read options from FILE, one a line: topic = X")
+      ->option_text("FILE")
+      ->envname("NATPEER_CONFIG");
   app.allow_config_extras(CLI::config_extras_mode::error);
   app.footer("Every option can be set in the environment: NATPEER_TOPIC, NATPEER_PING_INTERVAL, and so on.");
 

@@ -1,4 +1,5 @@
-// START READING HERE: natpeer's whole route. Each pump awaits one thing, tells the engine, and does what the engine says.
+// START READING HERE: natpeer's whole route. Each pump awaits one thing, tells the engine, and does what the engine
+// says.
 //
 //   stdin        pump_input    ->  peer::on_input        :
 //   the network  pump_network  ->  peer::on_datagram     :  act():  datagrams -> udp_link
@@ -6,9 +7,22 @@
 //   the clock    wake          ->  peer::on_time         :          output    -> pump_output -> stdout
 //   signals      signals_      ->  peer::leave           :          notes     -> the log
 //
-// A byte from stdin goes pump_input, peer::on_input, sender::pump, outbox, send_datagrams; on the other side pump_network,
-// peer::on_datagram, receiver, pump_output. Time is read here and nowhere else.
+// A byte from stdin goes pump_input, peer::on_input, sender::pump, outbox, send_datagrams; on the other side
+// pump_network, peer::on_datagram, receiver, pump_output. Time is read here and nowhere else.
 #include "run.hpp"
+
+#include "nat/join_query.hpp"
+#include "nat/net/event.hpp"
+#include "nat/net/process.hpp"
+#include "nat/net/random_pool.hpp"
+#include "nat/net/resolver.hpp"
+#include "nat/net/stdio.hpp"
+#include "nat/net/udp_link.hpp"
+#include "nat/net/ws_client.hpp"
+#include "nat/peer.hpp"
+#include "nat/text.hpp"
+
+#include "notes.hpp"
 
 #include <array>
 #include <chrono>
@@ -30,24 +44,12 @@
 
 #include <unistd.h>
 
-#include "nat/join_query.hpp"
-#include "nat/net/event.hpp"
-#include "nat/net/process.hpp"
-#include "nat/net/random_pool.hpp"
-#include "nat/net/resolver.hpp"
-#include "nat/net/stdio.hpp"
-#include "nat/net/udp_link.hpp"
-#include "nat/net/ws_client.hpp"
-#include "nat/peer.hpp"
-#include "nat/text.hpp"
-#include "notes.hpp"
-
 namespace natpeer {
 namespace {
 
 namespace asio = boost::asio;
-using nat::coordinator_command;
 using asio::awaitable;
+using nat::coordinator_command;
 
 // After the last goodbye, whoever reads stdout may take so long to read what is left.
 constexpr auto drain_timeout = std::chrono::seconds(1);
@@ -55,7 +57,8 @@ constexpr auto drain_timeout = std::chrono::seconds(1);
 nat::time_point now() { return nat::time_point(std::chrono::steady_clock::now().time_since_epoch()); }
 
 nat::unix_millis wall_now() {
-  return std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::system_clock::now().time_since_epoch()).count();
+  return std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::system_clock::now().time_since_epoch())
+      .count();
 }
 
 class program {
@@ -97,7 +100,7 @@ class program {
   bool ending_ = false;
   bool output_gone_ = false;   ///< nobody reads stdout any more
   bool join_allowed_ = false;  ///< the engine has the address to register
-  bool blocked_ = false;  ///< the kernel's send buffer is full
+  bool blocked_ = false;       ///< the kernel's send buffer is full
 
   nat::net::event input_wanted_{io_};
   nat::net::event output_ready_{io_};
@@ -134,9 +137,10 @@ int program::run() {
   act();
   io_.run();
   const auto& counters = engine_.counters();
-  spdlog::debug("sent {} DATA; received {} DATA ({} from strangers and {} for lack of room dropped), {} PING, {} malformed",
-                engine_.packets_sent(), counters.data_received, counters.data_unlisted, counters.data_overflow,
-                counters.pings_received, counters.malformed);
+  spdlog::debug(
+      "sent {} DATA; received {} DATA ({} from strangers and {} for lack of room dropped), {} PING, {} malformed",
+      engine_.packets_sent(), counters.data_received, counters.data_unlisted, counters.data_overflow,
+      counters.pings_received, counters.malformed);
   const auto& ended = *engine_.ended();
   if (!ended.reason.empty()) std::fprintf(stderr, "natpeer: %s\n", nat::visible(ended.reason).c_str());
   // A lookup cannot be interrupted, and an ordinary end would wait for it.
@@ -151,7 +155,8 @@ void program::launch(awaitable<void> pump) {
   });
 }
 
-// The pumps -------------------------------------------------------------------------------------------------------------
+// The pumps
+// -------------------------------------------------------------------------------------------------------------
 
 awaitable<void> program::pump_input() {
   for (;;) {
@@ -285,7 +290,8 @@ void program::tell_coordinator(const nat::net::ws_client& from, const nat::coord
   act();
 }
 
-// What the engine wants done --------------------------------------------------------------------------------------------
+// What the engine wants done
+// --------------------------------------------------------------------------------------------
 
 void program::act() {
   while (const auto command = engine_.next_command()) obey(*command);
@@ -319,9 +325,7 @@ void program::obey(coordinator_command command) {
       join_allowed_ = false;
       join_wanted_.notify();  // whoever waits there was abandoned
       return connect_wanted_.notify();
-    case coordinator_command::join:
-      join_allowed_ = true;
-      return join_wanted_.notify();
+    case coordinator_command::join: join_allowed_ = true; return join_wanted_.notify();
     case coordinator_command::ping: return client_->ping();
     case coordinator_command::close: return client_->close();
     case coordinator_command::abandon:

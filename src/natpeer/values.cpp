@@ -39,7 +39,8 @@ std::optional<host_port> parse_host_port(std::string_view text, std::uint16_t de
     return host_port{std::string(host), port};
   }
   constexpr auto name_characters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-_";
-  const bool name = !host.empty() && host.size() <= longest_name && host.find_first_not_of(name_characters) == host.npos;
+  const bool name =
+      !host.empty() && host.size() <= longest_name && host.find_first_not_of(name_characters) == host.npos;
   if (!name) return std::nullopt;
   return host_port{std::string(host), port};
 }
@@ -55,7 +56,8 @@ std::optional<nat::duration> parse_duration(std::string_view text, nat::duration
   }
   const auto number = parse_number(text);
   constexpr nat::duration longest = 24h * 365;
-  if (!number || *number * static_cast<double>(unit.count()) > static_cast<double>(longest.count())) return std::nullopt;
+  if (!number || *number * static_cast<double>(unit.count()) > static_cast<double>(longest.count()))
+    return std::nullopt;
   return nat::duration(static_cast<nat::duration::rep>(*number * static_cast<double>(unit.count())));
 }
 

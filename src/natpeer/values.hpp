@@ -1,13 +1,14 @@
 // The kinds of values that natpeer's options take.
 #pragma once
 
+#include "nat/time.hpp"
+
+#include "options.hpp"
+
 #include <cstdint>
 #include <optional>
 #include <string>
 #include <string_view>
-
-#include "nat/time.hpp"
-#include "options.hpp"
 
 namespace natpeer {
 

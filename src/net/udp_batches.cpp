@@ -174,7 +174,7 @@ std::size_t udp_link::batches::run_length(std::span<const datagram_out> datagram
     const auto& next = datagrams[n];
     total += next.bytes.size();
     const bool fits = next.to == first.to && !next.bytes.empty() && next.bytes.size() <= first.bytes.size() &&
-                      total <= max_segmented_bytes && next.from.interface == first.from.interface;
+                      total <= max_segmented_bytes && next.from == first.from;
     if (!fits) return n;
     if (next.bytes.size() < first.bytes.size()) return n + 1;  // only the last segment may be shorter
   }
@@ -245,10 +245,12 @@ std::size_t udp_link::batches::send(std::span<const datagram_out> datagrams) {
       continue;
     }
     if (count > 0 && would_block(errno)) return done;
-    // The first of the batch was refused. A device without checksum offload refuses segmentation (EIO, EINVAL): go on without.
-    if (count > 0 && runs[0] > 1 && (errno == EIO || errno == EINVAL)) segmentation_ = false;
-    // By itself: what is wrong with one datagram must not cost its neighbours.
+    // The first of the batch was refused. By itself: what is wrong with one datagram must not cost its neighbours.
+    const bool run_refused = count > 0 && runs[0] > 1 && (errno == EIO || errno == EINVAL);
+    const auto sent_before = counters_.sent;
     if (!send_one(datagrams[done])) return done;
+    // The destination is not at fault: a device without checksum offload refuses segmentation. Go on without.
+    if (run_refused && counters_.sent > sent_before) segmentation_ = false;
     ++done;
   }
 #endif

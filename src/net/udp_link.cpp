@@ -80,6 +80,7 @@ asio::awaitable<std::span<const datagram_in>> udp_link::receive() {
     // Tried before waiting: under load the next batch is already there. Behind everybody else's turn, so that a flood of
     // datagrams starves nobody.
     co_await asio::post(socket_.get_executor(), asio::use_awaitable);
+    if (!socket_.is_open()) throw boost::system::system_error(asio::error::operation_aborted);  // closed meanwhile
     if (const auto arrived = batches_->receive(); !arrived.empty()) co_return arrived;
     co_await socket_.async_wait(udp::socket::wait_read, asio::use_awaitable);
   }

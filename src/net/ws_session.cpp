@@ -26,6 +26,8 @@ constexpr std::size_t message_limit = 4096;     // bytes of a client's message, 
 constexpr std::size_t drain_limit = 64 * 1024;  // bytes of a request read after its answer
 constexpr std::size_t drain_step = 4096;        // bytes
 constexpr std::size_t reason_limit = 123;  // bytes; a control frame has 125 (RFC 6455, 5.5), the code takes 2
+constexpr auto release_delay =
+    std::chrono::seconds(1);  // many turns of the loop; those operations need two or three
 
 using request_header = http::request<http::empty_body>;
 
@@ -83,8 +85,8 @@ std::string answer_text(const ws_answer& answer, bool with_body) {
 
 ws_session::ws_session(ws_server& server, tcp_socket socket, const ip_address& from)
     : server_(server),
-      stream_(std::move(socket)),
-      deadline_(stream_.get_executor()),
+      stream_(std::in_place, std::move(socket)),
+      deadline_(stream_->get_executor()),
       http_(std::make_unique<http_stage>()),
       from_(from) {}
 
@@ -94,7 +96,7 @@ void ws_session::start() {
   http_->parser.emplace();
   http_->parser->header_limit(header_limit);
   http_->parser->body_limit(boost::none);  // a body is refused below, whatever its size
-  http::async_read_header(stream_.next_layer(), http_->buffer, *http_->parser,
+  http::async_read_header(stream_->next_layer(), http_->buffer, *http_->parser,
                           [self = shared_from_this()](const error_code& error, std::size_t) {
                             if (self->state_ != state::ended) self->on_request(error);
                           });
@@ -126,12 +128,12 @@ void ws_session::on_request(const error_code& error) {
 
 void ws_session::answer(const ws_answer& answer, bool with_body) {
   http_->answer = answer_text(answer, with_body);
-  asio::async_write(stream_.next_layer(), asio::buffer(http_->answer),
+  asio::async_write(stream_->next_layer(), asio::buffer(http_->answer),
                     [self = shared_from_this()](const error_code& error, std::size_t) {
                       if (self->state_ == state::ended) return;
                       if (error) return self->cut();
                       error_code ignored;
-                      self->stream_.next_layer().shutdown(tcp_socket::shutdown_send, ignored);
+                      self->stream_->next_layer().shutdown(tcp_socket::shutdown_send, ignored);
                       self->set_deadline(self->server_.options_.linger_timeout);
                       self->linger();
                     });
@@ -141,7 +143,7 @@ void ws_session::answer(const ws_answer& answer, bool with_body) {
 // answer (RFC 9112, 9.6). So the rest is read until the client has closed, too.
 void ws_session::linger() {
   http_->buffer.clear();
-  stream_.next_layer().async_read_some(
+  stream_->next_layer().async_read_some(
       http_->buffer.prepare(drain_step),
       [self = shared_from_this()](const error_code& error, std::size_t bytes) {
         if (self->state_ == state::ended) return;
@@ -154,10 +156,10 @@ void ws_session::linger() {
 void ws_session::upgrade(ws_id id) {
   id_ = id;
   server_.websockets_.emplace(id, this);
-  stream_.auto_fragment(false);
-  stream_.read_message_max(message_limit);
-  stream_.control_callback([this](websocket::frame_type kind, auto) { on_control(kind); });
-  stream_.async_accept(http_->parser->get(), [self = shared_from_this()](const error_code& error) {
+  stream_->auto_fragment(false);
+  stream_->read_message_max(message_limit);
+  stream_->control_callback([this](websocket::frame_type kind, auto) { on_control(kind); });
+  stream_->async_accept(http_->parser->get(), [self = shared_from_this()](const error_code& error) {
     if (self->state_ == state::ended) return;
     if (error) return self->cut();
     self->clear_deadline();
@@ -169,9 +171,10 @@ void ws_session::upgrade(ws_id id) {
 }
 
 void ws_session::read() {
-  stream_.async_read_some(
+  reading_ = true;
+  stream_->async_read_some(
       asio::buffer(dropped_), [self = shared_from_this()](const error_code& error, std::size_t) {
-        if (self->state_ == state::ended) return;
+        if (!self->goes_on(self->reading_)) return;
         if (error) return self->cut();  // Beast has answered a close frame or a broken frame by now
         if (self->id_) self->server_.events_.on_activity(*self->id_);
         self->read();
@@ -228,23 +231,24 @@ void ws_session::write_next() {
   };
   if (close_pending_) {
     writing_ = true;
-    stream_.async_close(*std::exchange(close_pending_, nullptr),
-                        [self = shared_from_this()](const error_code&) { self->cut(); });
+    stream_->async_close(*std::exchange(close_pending_, nullptr),
+                         [self = shared_from_this()](const error_code&) {
+                           if (self->goes_on(self->writing_)) self->cut();
+                         });
   } else if (ping_pending_) {
     writing_ = true;
     ping_pending_ = false;
-    stream_.async_ping({}, written);
+    stream_->async_ping({}, written);
   } else if (pending_) {
     writing_ = true;
     in_flight_ = std::exchange(pending_, nullptr);
-    stream_.async_write(asio::buffer(*in_flight_), written);
+    stream_->async_write(asio::buffer(*in_flight_), written);
   }
 }
 
 void ws_session::on_written(const error_code& error) {
-  if (state_ == state::ended) return;
-  writing_ = false;
   in_flight_.reset();
+  if (!goes_on(writing_)) return;
   if (error) return cut();
   write_next();
 }
@@ -253,12 +257,27 @@ void ws_session::cut() {
   if (state_ == state::ended) return;
   const auto self = shared_from_this();
   state_ = state::ended;
-  clear_deadline();
   error_code ignored;
-  stream_.next_layer().close(ignored);
+  stream_->next_layer().close(ignored);
   pending_.reset();
+  // Beast 1.81 can lose operations: when a broken frame comes while a close frame is on its way out, the read
+  // waits for the close to let go of writing, and the close for the read to let go of reading. Nothing ends
+  // them then but the stream's own end, which must not come before every operation that is not lost has met
+  // the closed socket.
+  if (reading_ || writing_) {
+    set_deadline(release_delay);
+  } else {
+    clear_deadline();
+  }
   report_closed();
   server_.ended(self);
+}
+
+bool ws_session::goes_on(bool& operation) {
+  operation = false;
+  if (state_ != state::ended) return true;
+  if (!reading_ && !writing_) clear_deadline();
+  return false;
 }
 
 void ws_session::report_closed() {
@@ -270,7 +289,9 @@ void ws_session::set_deadline(steady_clock::duration after) {
   deadline_.async_wait([self = shared_from_this()](const error_code& error) {
     // A handler that was on its way when the deadline moved comes without an error.
     const bool moved = self->deadline_.expiry() > steady_clock::now();
-    if (!error && !moved && self->state_ != state::ended) self->cut();
+    if (error || moved) return;
+    if (self->state_ == state::ended) return self->stream_.reset();
+    self->cut();
   });
 }
 

@@ -61,15 +61,18 @@ class ws_session : public std::enable_shared_from_this<ws_session> {
 
   void set_deadline(steady_clock::duration after);
   void clear_deadline();
+  /// An operation of Beast's is over. False: so is the session.
+  bool goes_on(bool& operation);
   void report_closed();
 
   ws_server& server_;
-  boost::beast::websocket::stream<tcp_socket, false>
-      stream_;  // no permessage-deflate: it costs 90 KB a connection
+  /// Without permessage-deflate, which costs 90 KB a connection. Empty only after the end.
+  std::optional<boost::beast::websocket::stream<tcp_socket, false>> stream_;
   tcp_timer deadline_;
   std::unique_ptr<http_stage> http_;
   ip_address from_;
   state state_ = state::handshake;
+  bool reading_ = false;
   bool writing_ = false;  ///< a text, a ping or a close is under way: one at a time
   bool ping_pending_ = false;
   std::optional<ws_id> id_;  ///< until its end is reported

@@ -20,8 +20,8 @@ TEST(ip_address, is_one_address_whether_ipv4_or_ipv4_mapped) {
 }
 
 TEST(ip_address, refuses_what_is_no_literal) {
-  for (const auto* text : {"", "localhost", "1.2.3", "1.2.3.4.5", "256.1.1.1", "01.2.3.4", " 1.2.3.4", "1.2.3.4 ", "[::1]",
-                           "fe80::1%eth0", "1.2.3.4:5", "::g", "1::2::3", "0x7f.0.0.1"}) {
+  for (const auto* text : {"", "localhost", "1.2.3", "1.2.3.4.5", "256.1.1.1", "01.2.3.4", " 1.2.3.4", "1.2.3.4 ",
+                           "[::1]", "fe80::1%eth0", "1.2.3.4:5", "::g", "1::2::3", "0x7f.0.0.1"}) {
     EXPECT_FALSE(ip_address::parse(text)) << text;
   }
 }
@@ -45,12 +45,13 @@ TEST(ip_address, knows_loopback) {
 }
 
 TEST(endpoint, reads_and_writes_address_and_port) {
-  for (const auto* text : {"1.2.3.4:5", "[2001:db8::1]:65535"}) EXPECT_EQ(endpoint::parse(text).value().to_string(), text);
+  for (const auto* text : {"1.2.3.4:5", "[2001:db8::1]:65535"})
+    EXPECT_EQ(endpoint::parse(text).value().to_string(), text);
 }
 
 TEST(endpoint, refuses_half_an_endpoint) {
-  for (const auto* text : {"", ":", "1.2.3.4", "1.2.3.4:", "1.2.3.4:0", "1.2.3.4:65536", "::1:80", "[1.2.3.4]:80", "[::1]",
-                           "[::1]80", "host:80"}) {
+  for (const auto* text : {"", ":", "1.2.3.4", "1.2.3.4:", "1.2.3.4:0", "1.2.3.4:65536", "::1:80", "[1.2.3.4]:80",
+                           "[::1]", "[::1]80", "host:80"}) {
     EXPECT_FALSE(endpoint::parse(text)) << text;
   }
 }

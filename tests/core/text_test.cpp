@@ -6,8 +6,10 @@ namespace nat {
 namespace {
 
 TEST(text, tells_utf8_from_other_bytes) {
-  for (const auto* good : {"", "plain", "grüße", "日本", "🙂", "\xf4\x8f\xbf\xbf"}) EXPECT_TRUE(is_utf8(good)) << good;
-  for (const auto* bad : {"\x80", "\xc3", "\xc0\xaf", "\xe0\x80\xaf", "\xed\xa0\x80", "\xf4\x90\x80\x80", "\xff", "a\xe2\x82"}) {
+  for (const auto* good : {"", "plain", "grüße", "日本", "🙂", "\xf4\x8f\xbf\xbf"})
+    EXPECT_TRUE(is_utf8(good)) << good;
+  for (const auto* bad :
+       {"\x80", "\xc3", "\xc0\xaf", "\xe0\x80\xaf", "\xed\xa0\x80", "\xf4\x90\x80\x80", "\xff", "a\xe2\x82"}) {
     EXPECT_FALSE(is_utf8(bad)) << bad;
   }
 }
@@ -23,7 +25,9 @@ TEST(text, makes_control_characters_visible_and_leaves_the_rest) {
   EXPECT_EQ(visible("\x1b[31mred\r\n\t\x07"), "\\x1b[31mred\\r\\n\\t\\x07");
   EXPECT_EQ(visible("\xc2\x9b"), "\\x9b");
   EXPECT_EQ(visible("\xff\xc3"), "\\xff\\xc3");
-  EXPECT_EQ(visible("a\u202e" "b"), "a\\u{202e}b");
+  EXPECT_EQ(visible("a\u202e"
+                    "b"),
+            "a\\u{202e}b");
 }
 
 TEST(text, cuts_between_characters) {

@@ -29,6 +29,8 @@ struct udp_options {
 struct local_path {
   ip_address address;
   unsigned interface = 0;
+
+  friend bool operator==(const local_path&, const local_path&) = default;
 };
 
 struct datagram_in {

@@ -1,0 +1,412 @@
+#include "nat/peer.hpp"
+
+#include "plain_random.hpp"
+
+#include <array>
+#include <string>
+#include <vector>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+namespace nat {
+namespace {
+
+using namespace std::chrono_literals;
+namespace events = coordinator_events;
+using testing::Contains;
+using testing::ElementsAre;
+using testing::IsEmpty;
+using strings = std::vector<std::string>;
+
+endpoint at(std::string_view text) { return endpoint::parse(text).value(); }
+
+const endpoint here = at("203.0.113.7:4000");
+const endpoint bob = at("198.51.100.1:5000");
+const endpoint carol = at("198.51.100.2:6000");
+const endpoint coordinator_at = at("198.51.100.9:6969");
+const endpoint stun_server = at("198.51.100.9:3478");
+
+std::string packet_text(std::string_view magic, std::string_view payload = "") {
+  return std::string(magic) + std::string(120, '\x5a') + std::string(payload);
+}
+
+/// A peer on hand-set time. What it sends is collected as text: "PING 1.2.3.4:5", "DATA 1.2.3.4:5 payload",
+/// "STUN 1.2.3.4:5".
+class peer_test : public testing::Test {
+ protected:
+  peer_config config{.topic = "T", .name = "me"};
+  plain_random random;
+  std::unique_ptr<peer> engine;
+  time_point now{1h};
+  endpoint mapped = here;
+
+  /// Starts, and answers STUN and the coordinator.
+  void join(const endpoint& coordinator = coordinator_at) {
+    engine = std::make_unique<peer>(config, random);
+    engine->start(now);
+    if (engine->take_stun_lookup()) engine->on_stun_servers(now, {stun_server}, "");
+    engine->on_coordinator(now, events::reached{coordinator});
+    answer_stun();
+    engine->on_coordinator(now, events::joined{});
+    sent();
+    notes();
+    commands();
+  }
+  void answer_stun() {
+    const auto& waiting = engine->datagrams();
+    for (std::size_t i = 0; i < waiting.size(); ++i) {
+      const auto request = decode_stun(waiting.bytes(waiting.at(i)));
+      if (!request) continue;
+      const auto answer = encode_binding_success(request->id, mapped);
+      engine->on_sent(now, waiting.size());
+      return engine->on_datagram(now, 0, stun_server, answer);
+    }
+  }
+  void list(const strings& entries) {
+    std::string text = R"({"peers":[)";
+    for (const auto& entry : entries) {
+      const auto mark = entry.find(' ');
+      const auto address = at(entry.substr(mark + 1));
+      text += (text.back() == '[' ? "" : ",");
+      text += R"({"ip":")" + address.ip.to_string() + R"(","port":)" + std::to_string(address.port) + R"(,"name":")" +
+              entry.substr(0, mark) + R"(","last_seen":1656829882876})";
+    }
+    raw_list(text + "]}");
+  }
+  void raw_list(std::string_view text) { engine->on_coordinator(now, events::text{text}); }
+  void receive(const endpoint& from, std::string_view datagram) {
+    engine->on_datagram(now, 1656829882876, from, as_bytes(datagram));
+  }
+  void ping_from(const endpoint& from) { receive(from, packet_text("PINGPING")); }
+  void data_from(const endpoint& from, std::string_view payload) { receive(from, packet_text("DATADATA", payload)); }
+
+  void pass(duration time) {
+    const auto end = now + time;
+    while (engine->next_deadline() && *engine->next_deadline() <= end) {
+      ASSERT_GE(*engine->next_deadline(), now);
+      now = *engine->next_deadline();
+      engine->on_time(now);
+      ASSERT_TRUE(!engine->next_deadline() || *engine->next_deadline() > now) << "a deadline in the past would spin";
+    }
+    now = end;
+  }
+  strings sent() {
+    strings out;
+    const auto& waiting = engine->datagrams();
+    for (std::size_t i = 0; i < waiting.size(); ++i) {
+      const auto bytes = waiting.bytes(waiting.at(i));
+      const auto to = waiting.at(i).to.to_string();
+      const auto decoded = decode_packet(bytes);
+      if (!decoded) {
+        out.push_back("STUN " + to);
+      } else if (decoded->kind == packet_kind::ping) {
+        EXPECT_EQ(bytes.size(), header_size);
+        out.push_back("PING " + to);
+      } else {
+        out.push_back("DATA " + to + ' ' + std::string(as_text(decoded->payload)));
+      }
+    }
+    engine->on_sent(now, waiting.size());
+    return out;
+  }
+  std::string output() {
+    std::vector<std::uint8_t> bytes;
+    if (engine->has_output()) {
+      engine->swap_output(bytes);
+      engine->on_output_written(now, bytes.size());
+    }
+    return std::string(as_text(bytes));
+  }
+  std::vector<note_kind> notes() {
+    std::vector<note_kind> out;
+    while (const auto next = engine->next_note()) out.push_back(next->kind);
+    return out;
+  }
+  std::vector<coordinator_command> commands() {
+    std::vector<coordinator_command> out;
+    while (const auto next = engine->next_command()) out.push_back(*next);
+    return out;
+  }
+  std::size_t count(const strings& all, std::string_view what) {
+    return static_cast<std::size_t>(std::ranges::count_if(all, [&](const auto& one) { return one.starts_with(what); }));
+  }
+};
+
+TEST_F(peer_test, asks_stun_on_the_data_socket_and_registers_what_it_says) {
+  engine = std::make_unique<peer>(config, random);
+  engine->start(now);
+  EXPECT_THAT(commands(), ElementsAre(coordinator_command::connect));
+  EXPECT_TRUE(engine->take_stun_lookup());
+  EXPECT_FALSE(engine->take_stun_lookup());
+  engine->on_stun_servers(now, {stun_server}, "");
+  engine->on_coordinator(now, events::reached{coordinator_at});
+  answer_stun();
+  EXPECT_THAT(commands(), ElementsAre(coordinator_command::join));
+  const auto request = engine->registration_request();
+  EXPECT_EQ(request.topic, "T");
+  EXPECT_EQ(request.name, "me");
+  EXPECT_EQ(request.address, here);
+  EXPECT_THAT(notes(), ElementsAre(note_kind::public_address));
+}
+
+TEST_F(peer_test, registers_an_advertised_address_without_asking) {
+  config.advertise = at("192.0.2.99:9");
+  engine = std::make_unique<peer>(config, random);
+  engine->start(now);
+  EXPECT_FALSE(engine->take_stun_lookup());
+  engine->on_coordinator(now, events::reached{coordinator_at});
+  EXPECT_THAT(commands(), ElementsAre(coordinator_command::connect, coordinator_command::join));
+  EXPECT_EQ(engine->registration_request().address, at("192.0.2.99:9"));
+  EXPECT_THAT(sent(), IsEmpty());
+}
+
+TEST_F(peer_test, pings_a_peer_as_soon_as_it_is_listed_and_then_each_interval) {
+  join();
+  list({"me 203.0.113.7:4000", "bob 198.51.100.1:5000"});
+  EXPECT_THAT(sent(), ElementsAre("PING 198.51.100.1:5000"));
+  pass(250ms);
+  EXPECT_THAT(sent(), ElementsAre("PING 198.51.100.1:5000"));
+  pass(10s);
+  EXPECT_EQ(count(sent(), "PING"), 40U);
+}
+
+TEST_F(peer_test, pings_each_of_many_peers_once_an_interval) {
+  join();
+  list({"bob 198.51.100.1:5000", "carol 198.51.100.2:6000", "dave 198.51.100.3:7000"});
+  EXPECT_EQ(sent().size(), 3U);
+  pass(10s);
+  const auto all = sent();
+  for (const auto* who : {"PING 198.51.100.1:5000", "PING 198.51.100.2:6000", "PING 198.51.100.3:7000"}) {
+    EXPECT_NEAR(static_cast<double>(count(all, who)), 40, 1) << who;
+  }
+}
+
+TEST_F(peer_test, does_not_ping_itself) {
+  join();
+  list({"me 203.0.113.9:1", "old-me 203.0.113.7:4000"});
+  pass(1s);
+  EXPECT_THAT(sent(), IsEmpty());
+  EXPECT_TRUE(engine->peers().empty());
+}
+
+TEST_F(peer_test, ignores_a_listed_loopback_address_unless_the_coordinator_is_there_too) {
+  join();
+  list({"evil 127.0.0.1:25"});
+  EXPECT_THAT(sent(), IsEmpty());
+  join(at("127.0.0.1:6969"));
+  list({"bob 127.0.0.1:25"});
+  EXPECT_THAT(sent(), ElementsAre("PING 127.0.0.1:25"));
+}
+
+TEST_F(peer_test, names_a_peer_when_it_appears_is_first_heard_and_leaves) {
+  join();
+  list({"bob 198.51.100.1:5000"});
+  EXPECT_THAT(notes(), ElementsAre(note_kind::peer_appeared));
+  ping_from(bob);
+  EXPECT_THAT(notes(), Contains(note_kind::peer_heard));
+  ping_from(bob);
+  EXPECT_THAT(notes(), IsEmpty());
+  list({});
+  EXPECT_THAT(notes(), ElementsAre(note_kind::peer_left));
+  pass(1s);
+  EXPECT_EQ(count(sent(), "PING"), 2U) << "one when listed, one when heard";
+}
+
+TEST_F(peer_test, a_ping_that_came_before_the_list_counts) {
+  join();
+  ping_from(bob);
+  list({"bob 198.51.100.1:5000"});
+  EXPECT_TRUE(engine->wants_input());
+  EXPECT_THAT(notes(), ElementsAre(note_kind::peer_appeared, note_kind::peer_heard, note_kind::input_open));
+}
+
+TEST_F(peer_test, reads_stdin_once_everyone_listed_was_heard_or_pinged_for_two_seconds) {
+  join();
+  EXPECT_FALSE(engine->wants_input());
+  list({"bob 198.51.100.1:5000", "carol 198.51.100.2:6000"});
+  ping_from(bob);
+  EXPECT_FALSE(engine->wants_input());
+  pass(2s - 1ns);
+  EXPECT_FALSE(engine->wants_input());
+  pass(1ns);
+  EXPECT_TRUE(engine->wants_input());
+}
+
+TEST_F(peer_test, sends_each_packet_to_every_peer) {
+  join();
+  list({"bob 198.51.100.1:5000", "carol 198.51.100.2:6000"});
+  ping_from(bob);
+  ping_from(carol);
+  sent();
+  engine->on_input(now, as_bytes("hello\n"));
+  EXPECT_THAT(sent(), ElementsAre("DATA 198.51.100.1:5000 hello\n", "DATA 198.51.100.2:6000 hello\n"));
+}
+
+TEST_F(peer_test, prints_data_of_listed_peers_only) {
+  join();
+  list({"bob 198.51.100.1:5000"});
+  data_from(bob, "from bob");
+  data_from(carol, "from a stranger");
+  data_from(at("198.51.100.1:5001"), "from another port");
+  EXPECT_EQ(output(), "from bob");
+  EXPECT_EQ(engine->counters().data_unlisted, 2U);
+}
+
+TEST_F(peer_test, what_is_no_packet_is_counted_and_changes_nothing) {
+  join();
+  list({"bob 198.51.100.1:5000"});
+  notes();
+  sent();
+  for (const auto* magic : {"DATADATA", "PINGPING"}) {
+    for (std::size_t size = 0; size < header_size; ++size) receive(bob, packet_text(magic).substr(0, size));
+  }
+  std::array<std::uint8_t, 1500> noise;
+  for (int i = 0; i < 1000; ++i) {
+    random.fill(noise);
+    noise[4] |= 1;  // not STUN's cookie
+    engine->on_datagram(now, 0, bob, noise);
+  }
+  EXPECT_EQ(engine->counters().malformed, 2 * header_size + 1000);
+  EXPECT_EQ(output(), "");
+  EXPECT_THAT(notes(), IsEmpty());
+  EXPECT_THAT(sent(), IsEmpty());
+}
+
+TEST_F(peer_test, takes_datagrams_as_large_as_udp_has_them) {
+  join();
+  list({"bob 198.51.100.1:5000"});
+  const std::string payload(65507 - header_size, 'x');
+  data_from(bob, payload);
+  EXPECT_EQ(output(), payload);
+}
+
+TEST_F(peer_test, drops_what_comes_while_stdout_stands_still_and_says_so_once) {
+  join();
+  list({"bob 198.51.100.1:5000"});
+  notes();
+  const std::string payload(60'000, 'x');
+  for (int i = 0; i < 300; ++i) data_from(bob, payload);
+  EXPECT_LE(output().size(), receiver::max_unwritten);
+  EXPECT_GT(engine->counters().data_overflow, 0U);
+  EXPECT_THAT(notes(), ElementsAre(note_kind::peer_heard, note_kind::input_open, note_kind::output_full));
+}
+
+TEST_F(peer_test, a_list_that_cannot_be_read_changes_nothing) {
+  join();
+  list({"bob 198.51.100.1:5000"});
+  notes();
+  for (const auto* bad : {"", "no json", "[]", "{}", R"({"peers":3})", R"({"peers":[)"}) {
+    raw_list(bad);
+    EXPECT_THAT(notes(), ElementsAre(note_kind::list_rejected)) << bad;
+  }
+  EXPECT_EQ(engine->peers().size(), 1U);
+}
+
+TEST_F(peer_test, keeps_sending_while_the_coordinator_is_away_and_over_its_restart) {
+  join();
+  list({"bob 198.51.100.1:5000"});
+  ping_from(bob);
+  sent();
+  engine->on_coordinator(now, events::closed{1006, "gone"});
+  engine->on_input(now, as_bytes("still here\n"));
+  EXPECT_THAT(sent(), ElementsAre("DATA 198.51.100.1:5000 still here\n"));
+  pass(250ms);
+  ASSERT_TRUE(engine->take_stun_lookup());
+  engine->on_stun_servers(now, {stun_server}, "");
+  engine->on_coordinator(now, events::reached{coordinator_at});
+  answer_stun();
+  engine->on_coordinator(now, events::joined{});
+  ping_from(bob);
+  list({"me 203.0.113.7:4000"});  // bob has not come back to it yet
+  engine->on_input(now, as_bytes("and here\n"));
+  EXPECT_THAT(sent(), Contains("DATA 198.51.100.1:5000 and here\n"));
+  pass(3s);
+  EXPECT_TRUE(engine->peers().empty()) << "bob is silent, and gone";
+}
+
+TEST_F(peer_test, registers_anew_when_the_public_address_changes) {
+  join();
+  mapped = at("203.0.113.7:4444");
+  while (std::ranges::count(commands(), coordinator_command::close) == 0) {
+    pass(100ms);
+    answer_stun();
+    ASSERT_LT(now, time_point{1h + 30s});
+  }
+  engine->on_coordinator(now, events::closed{1000, ""});
+  EXPECT_THAT(commands(), ElementsAre(coordinator_command::connect));
+  EXPECT_THAT(notes(), ElementsAre(note_kind::address_changed));
+  EXPECT_EQ(engine->registration_request().address, mapped);
+}
+
+TEST_F(peer_test, ends_so_long_after_the_last_packet_was_sent) {
+  config.quit_on_eof = 2s;
+  join();
+  list({"bob 198.51.100.1:5000"});
+  ping_from(bob);
+  sent();
+  engine->on_input(now, as_bytes("last words"));
+  engine->on_input_end(now);
+  EXPECT_FALSE(engine->wants_input());
+  pass(10s);
+  EXPECT_FALSE(engine->ended()) << "the packet is not sent yet";
+  EXPECT_THAT(sent(), Contains("DATA 198.51.100.1:5000 last words"));
+  pass(2s);
+  EXPECT_THAT(commands(), Contains(coordinator_command::close));
+  engine->on_coordinator(now, events::closed{1000, ""});
+  ASSERT_TRUE(engine->ended());
+  EXPECT_EQ(engine->ended()->status, 0);
+}
+
+TEST_F(peer_test, goes_on_receiving_after_the_end_of_stdin) {
+  join();
+  list({"bob 198.51.100.1:5000"});
+  ping_from(bob);
+  engine->on_input_end(now);
+  pass(1min);
+  sent();
+  data_from(bob, "still there?");
+  EXPECT_EQ(output(), "still there?");
+  EXPECT_FALSE(engine->ended());
+}
+
+TEST_F(peer_test, a_refusal_at_the_start_ends_the_program_with_its_reason) {
+  engine = std::make_unique<peer>(config, random);
+  engine->start(now);
+  engine->on_coordinator(now, events::reached{coordinator_at});
+  engine->on_coordinator(now, events::refused{400, "bad name", {}});
+  ASSERT_TRUE(engine->ended());
+  EXPECT_EQ(engine->ended()->status, 1);
+  EXPECT_EQ(engine->ended()->reason, "HTTP 400: bad name");
+}
+
+TEST_F(peer_test, a_closed_stdout_is_no_failure_a_full_disk_is) {
+  join();
+  engine->on_output_closed(now, "");
+  engine->on_coordinator(now, events::closed{1000, ""});
+  EXPECT_EQ(engine->ended()->status, 0);
+  join();
+  engine->on_output_closed(now, "no space left");
+  engine->on_coordinator(now, events::closed{1000, ""});
+  EXPECT_EQ(engine->ended()->status, 1);
+  EXPECT_EQ(engine->ended()->reason, "no space left");
+}
+
+TEST_F(peer_test, a_long_sleep_of_the_machine_costs_one_ping_a_peer) {
+  join();
+  list({"bob 198.51.100.1:5000", "carol 198.51.100.2:6000"});
+  sent();
+  now += 8h;
+  engine->on_time(now);
+  EXPECT_LE(count(sent(), "PING"), 2U);
+}
+
+TEST_F(peer_test, stops_pinging_where_nothing_leaves_rather_than_grow) {
+  join();
+  list({"bob 198.51.100.1:5000"});
+  pass(24h);
+  EXPECT_LE(engine->datagrams().size(), outbox::max_datagrams);
+}
+
+}  // namespace
+}  // namespace nat

@@ -1,0 +1,328 @@
+// The pieces between stdin and the network: splitter, pacer, outbox, gate, sender.
+#include "nat/backoff.hpp"
+#include "nat/input_splitter.hpp"
+#include "nat/outbox.hpp"
+#include "nat/pacer.hpp"
+#include "nat/sender.hpp"
+
+#include "plain_random.hpp"
+
+#include <string>
+#include <vector>
+
+#include <gtest/gtest.h>
+
+namespace nat {
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr time_point start{1h};
+
+std::vector<std::string> take_all(input_splitter& splitter) {
+  std::vector<std::string> out;
+  while (!splitter.front().empty()) {
+    out.emplace_back(as_text(splitter.front()));
+    splitter.pop();
+  }
+  return out;
+}
+
+std::vector<std::string> split(input_mode mode, std::string_view input, bool ended = true) {
+  input_splitter splitter(mode);
+  splitter.push(as_bytes(input));
+  if (ended) splitter.end();
+  return take_all(splitter);
+}
+
+using strings = std::vector<std::string>;
+
+TEST(input_splitter, in_bytes_mode_sends_what_arrives_as_it_arrives) {
+  EXPECT_EQ(split(input_mode::bytes, "no newline yet", false), strings{"no newline yet"});
+  EXPECT_EQ(split(input_mode::bytes, "one\ntwo\n", false), strings{"one\ntwo\n"});
+}
+
+TEST(input_splitter, in_bytes_mode_cuts_after_the_last_newline) {
+  EXPECT_EQ(split(input_mode::bytes, "one\ntwo\nthr"), (strings{"one\ntwo\n", "thr"}));
+  const std::string line(600, 'x');
+  EXPECT_EQ(split(input_mode::bytes, line + '\n' + line + '\n'), (strings{line + '\n', line + '\n'}));
+}
+
+TEST(input_splitter, in_bytes_mode_cuts_at_the_largest_payload_where_there_is_no_newline) {
+  const std::string bytes(max_payload * 2 + 5, '\xff');
+  EXPECT_EQ(split(input_mode::bytes, bytes),
+            (strings{std::string(max_payload, '\xff'), std::string(max_payload, '\xff'), std::string(5, '\xff')}));
+}
+
+TEST(input_splitter, in_bytes_mode_loses_and_adds_nothing) {
+  plain_random random;
+  std::vector<std::uint8_t> bytes(60'000);
+  random.fill(bytes);
+  std::string joined;
+  for (const auto& piece : split(input_mode::bytes, as_text(bytes))) {
+    EXPECT_LE(piece.size(), max_payload);
+    joined += piece;
+  }
+  EXPECT_EQ(joined, as_text(bytes));
+}
+
+TEST(input_splitter, in_lines_mode_sends_each_line_without_its_ending) {
+  EXPECT_EQ(split(input_mode::lines, "one\ntwo\r\nthree"), (strings{"one", "two", "three"}));
+  EXPECT_EQ(split(input_mode::lines, "last\r"), strings{"last"});
+}
+
+TEST(input_splitter, in_lines_mode_skips_empty_lines) {
+  EXPECT_EQ(split(input_mode::lines, "\n\r\n\na\n\n\r\n"), strings{"a"});
+}
+
+TEST(input_splitter, in_lines_mode_waits_for_the_rest_of_a_line) {
+  input_splitter splitter(input_mode::lines);
+  splitter.push(as_bytes("one\ntw"));
+  EXPECT_EQ(take_all(splitter), strings{"one"});
+  splitter.push(as_bytes("o\n"));
+  EXPECT_EQ(take_all(splitter), strings{"two"});
+  EXPECT_FALSE(splitter.finished());
+  splitter.end();
+  EXPECT_TRUE(splitter.finished());
+}
+
+TEST(input_splitter, in_lines_mode_a_line_of_exactly_a_payload_is_one_packet) {
+  const std::string line(max_payload, 'x');
+  for (const auto* ending : {"", "\n", "\r\n"}) EXPECT_EQ(split(input_mode::lines, line + ending), strings{line});
+}
+
+TEST(input_splitter, in_lines_mode_sends_a_longer_line_in_pieces_between_characters) {
+  std::string line(max_payload - 1, 'x');
+  line += "🙂end";
+  EXPECT_EQ(split(input_mode::lines, line + "\nnext\n"),
+            (strings{std::string(max_payload - 1, 'x'), "🙂end", "next"}));
+}
+
+TEST(input_splitter, a_line_that_never_ends_is_sent_while_it_comes) {
+  input_splitter splitter(input_mode::lines);
+  const std::string chunk(input_splitter::max_chunk, 'x');
+  std::size_t sent = 0;
+  for (int i = 0; i < 160; ++i) {
+    ASSERT_TRUE(splitter.wants_input());
+    splitter.push(as_bytes(chunk));
+    for (const auto& piece : take_all(splitter)) sent += piece.size();
+  }
+  splitter.end();
+  for (const auto& piece : take_all(splitter)) sent += piece.size();
+  EXPECT_EQ(sent, 160 * chunk.size());
+}
+
+TEST(input_splitter, wants_no_more_than_its_bound) {
+  input_splitter splitter(input_mode::bytes);
+  const std::string chunk(input_splitter::max_chunk, 'x');
+  splitter.push(as_bytes(chunk));
+  EXPECT_TRUE(splitter.wants_input());
+  splitter.push(as_bytes(chunk));
+  EXPECT_FALSE(splitter.wants_input());
+}
+
+TEST(pacer, lets_a_burst_through_and_then_keeps_the_rate) {
+  constexpr std::uint64_t rate = 8'000'000;  // a byte a microsecond
+  pacer limit(rate);
+  auto now = start;
+  std::size_t sent = 0;
+  const auto send_what_may = [&] {
+    while (limit.ready(now)) {
+      limit.on_sent(now, 1000);
+      sent += 1000;
+    }
+  };
+  send_what_may();
+  EXPECT_EQ(sent, 13'000U) << "the burst of 12,320 bytes, and the packet that overdraws it";
+  const auto after_burst = sent;
+  for (; now < start + 1s; now = limit.next_time()) send_what_may();
+  EXPECT_NEAR(static_cast<double>(sent - after_burst), 1e6, 14'000);
+}
+
+TEST(pacer, does_not_save_up_more_than_its_burst) {
+  pacer limit(8'000'000);
+  limit.on_sent(start, 1000);
+  const auto later = start + 1h;
+  std::size_t sent = 0;
+  for (; limit.ready(later); sent += 1000) limit.on_sent(later, 1000);
+  EXPECT_EQ(sent, 13'000U);
+}
+
+TEST(pacer, catches_up_after_a_timer_that_came_late) {
+  pacer limit(8'000'000);
+  auto now = start;
+  std::size_t sent = 0;
+  for (; now < start + 1s; now = limit.next_time() + 1ms) {  // every wake-up 1 ms late
+    for (; limit.ready(now); sent += 1000) limit.on_sent(now, 1000);
+  }
+  EXPECT_GT(sent, 980'000U);
+}
+
+TEST(backoff, doubles_its_bound_up_to_the_cap_and_starts_over) {
+  highest_random random;
+  backoff wait(250ms, 30s);
+  // A draw is `low + (2^64-1) mod (span + 1)`, so only its bound is known.
+  for (const auto bound : {250ms, 500ms, 1000ms, 2000ms, 4000ms, 8000ms, 16000ms, 30000ms, 30000ms}) {
+    EXPECT_LE(wait.next(random), bound);
+  }
+  wait.reset();
+  EXPECT_LE(wait.next(random), 250ms);
+}
+
+TEST(backoff, spreads_over_the_whole_span) {
+  plain_random random;
+  duration least = 1h;
+  duration most{};
+  for (int i = 0; i < 1000; ++i) {
+    backoff wait(250ms, 30s);
+    const auto drawn = wait.next(random);
+    least = std::min(least, drawn);
+    most = std::max(most, drawn);
+  }
+  EXPECT_LT(least, 10ms);
+  EXPECT_GT(most, 240ms);
+  EXPECT_LE(most, 250ms);
+}
+
+endpoint at(std::uint16_t port) { return {ip_address::parse("192.0.2.1").value(), port}; }
+
+TEST(outbox, keeps_one_copy_of_a_packet_for_many) {
+  outbox out;
+  const auto packet = out.append(as_bytes("hello"));
+  out.send(packet, at(1));
+  out.send(packet, at(2));
+  ASSERT_EQ(out.size(), 2U);
+  EXPECT_EQ(out.bytes(out.at(0)).data(), out.bytes(out.at(1)).data());
+  EXPECT_EQ(as_text(out.bytes(out.at(1))), "hello");
+  EXPECT_EQ(out.at(1).to, at(2));
+}
+
+TEST(outbox, goes_on_behind_what_was_consumed) {
+  outbox out;
+  out.send(out.append(as_bytes("a")), at(1));
+  out.send(out.append(as_bytes("b")), at(2));
+  out.consume(1);
+  EXPECT_EQ(as_text(out.bytes(out.at(0))), "b");
+  out.consume(1);
+  EXPECT_TRUE(out.empty());
+}
+
+TEST(outbox, refuses_above_its_bounds_and_has_room_again_once_empty) {
+  outbox out;
+  EXPECT_FALSE(out.has_room(outbox::max_bytes + 1, 1));
+  const auto packet = out.append(outbox::max_bytes);
+  EXPECT_FALSE(out.has_room(1, 1));
+  for (std::size_t i = 0; i < outbox::max_datagrams; ++i) out.send(packet, at(1));
+  EXPECT_FALSE(out.has_room(0, 1));
+  out.consume(outbox::max_datagrams);
+  EXPECT_TRUE(out.has_room(outbox::max_bytes, outbox::max_datagrams));
+}
+
+known_peer peer_known_since(time_point since, bool heard, std::uint16_t port = 1) {
+  known_peer peer;
+  peer.address = at(port);
+  peer.known_since = since;
+  peer.heard = heard;
+  return peer;
+}
+
+TEST(start_gate, opens_at_once_when_nobody_is_waited_for) { EXPECT_TRUE(start_gate(0).is_open()); }
+
+TEST(start_gate, waits_for_enough_peers_and_for_each_to_be_heard) {
+  start_gate gate(2);
+  gate.update(start, {peer_known_since(start, true, 1)});
+  EXPECT_FALSE(gate.is_open());
+  EXPECT_EQ(gate.next_deadline(), std::nullopt);
+  gate.update(start + 1s, {peer_known_since(start, true, 1), peer_known_since(start + 1s, false, 2)});
+  EXPECT_FALSE(gate.is_open());
+  gate.update(start + 2s, {peer_known_since(start, true, 1), peer_known_since(start + 1s, true, 2)});
+  EXPECT_TRUE(gate.is_open());
+}
+
+TEST(start_gate, gives_a_silent_peer_two_seconds_of_pings) {
+  start_gate gate(1);
+  gate.update(start, {peer_known_since(start, false)});
+  EXPECT_EQ(gate.next_deadline(), start + 2s);
+  gate.update(start + 2s - 1ns, {peer_known_since(start, false)});
+  EXPECT_FALSE(gate.is_open());
+  gate.update(start + 2s, {peer_known_since(start, false)});
+  EXPECT_TRUE(gate.is_open());
+}
+
+TEST(start_gate, does_not_wait_for_who_comes_later) {
+  start_gate gate(1);
+  gate.update(start, {peer_known_since(start, false, 1)});
+  gate.update(start + 1s, {peer_known_since(start, true, 1), peer_known_since(start + 1s, false, 2)});
+  EXPECT_TRUE(gate.is_open());
+}
+
+TEST(start_gate, starts_over_when_too_many_have_left) {
+  start_gate gate(1);
+  gate.update(start, {peer_known_since(start, false)});
+  gate.update(start + 1s, {});
+  EXPECT_EQ(gate.next_deadline(), std::nullopt);
+  gate.update(start + 3s, {peer_known_since(start + 3s, false)});
+  EXPECT_EQ(gate.next_deadline(), start + 5s);
+}
+
+TEST(start_gate, stays_open) {
+  start_gate gate(1);
+  gate.update(start, {peer_known_since(start, true)});
+  gate.update(start + 1s, {});
+  EXPECT_TRUE(gate.is_open());
+}
+
+TEST(sender, addresses_each_packet_to_every_peer_and_groups_a_burst_by_peer) {
+  plain_random random;
+  sender from_stdin(input_mode::lines, 20'000'000, 0);
+  from_stdin.on_input(as_bytes("one\ntwo\n"));
+  outbox out;
+  from_stdin.pump(start, {peer_known_since(start, true, 1), peer_known_since(start, true, 2)}, random, out);
+  ASSERT_EQ(out.size(), 4U);
+  strings sent;
+  for (std::size_t i = 0; i < out.size(); ++i) {
+    const auto bytes = out.bytes(out.at(i));
+    EXPECT_EQ(as_text(bytes).substr(0, 8), "DATADATA");
+    sent.push_back(std::to_string(out.at(i).to.port) + ' ' + std::string(as_text(bytes.subspan(header_size))));
+  }
+  EXPECT_EQ(sent, (strings{"1 one", "1 two", "2 one", "2 two"}));
+  EXPECT_EQ(from_stdin.next_deadline(), std::nullopt);
+}
+
+TEST(sender, keeps_the_rate_to_each_peer_and_reads_no_faster) {
+  plain_random random;
+  sender from_stdin(input_mode::bytes, 8'000'000, 0);
+  const std::string chunk(input_splitter::max_chunk, 'x');
+  const std::vector<known_peer> peers{peer_known_since(start, true, 1), peer_known_since(start, true, 2)};
+  std::size_t read = 0;
+  std::size_t sent_to_each = 0;
+  outbox out;
+  for (auto now = start; now < start + 1s;) {
+    while (from_stdin.wants_input()) {
+      from_stdin.on_input(as_bytes(chunk));
+      read += chunk.size();
+    }
+    from_stdin.pump(now, peers, random, out);
+    for (std::size_t i = 0; i < out.size(); ++i) sent_to_each += out.bytes(out.at(i)).size();
+    out.consume(out.size());
+    ASSERT_GT(from_stdin.next_deadline(), now) << "a deadline in the past would spin";
+    now = *from_stdin.next_deadline();
+  }
+  sent_to_each /= peers.size();
+  EXPECT_NEAR(static_cast<double>(sent_to_each), 1e6, 15'000);
+  EXPECT_LE(read, sent_to_each + input_splitter::max_buffered);
+}
+
+TEST(sender, holds_its_input_while_the_outbox_is_full) {
+  plain_random random;
+  sender from_stdin(input_mode::bytes, 20'000'000, 0);
+  outbox out;
+  out.append(outbox::max_bytes);
+  from_stdin.on_input(as_bytes("kept"));
+  from_stdin.pump(start, {peer_known_since(start, true)}, random, out);
+  EXPECT_EQ(out.size(), 0U);
+  EXPECT_EQ(from_stdin.packets(), 0U);
+}
+
+}  // namespace
+}  // namespace nat
