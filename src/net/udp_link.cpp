@@ -1,6 +1,7 @@
 #include "nat/net/udp_link.hpp"
 
 #include <string>
+#include <system_error>
 
 #include <boost/asio/ip/v6_only.hpp>
 #include <boost/asio/post.hpp>
@@ -21,7 +22,7 @@ constexpr int receive_buffer_bytes = 4 << 20;
 constexpr int send_buffer_bytes = 1 << 20;
 
 [[noreturn]] void fail(const boost::system::error_code& error, const endpoint& at) {
-  throw boost::system::system_error(error, "cannot use UDP address " + at.to_string());
+  throw std::system_error(error, "cannot use UDP address " + at.to_string());
 }
 
 /// Opens and binds; the error is that of the step that failed.

@@ -19,15 +19,13 @@ namespace http = boost::beast::http;
 namespace websocket = boost::beast::websocket;
 using boost::system::error_code;
 
-constexpr std::uint32_t header_limit = 8192;  // bytes of request line and fields
-constexpr std::size_t buffer_limit =
-    header_limit + 512;                         // so that the parser meets its limit before the buffer does
-constexpr std::size_t message_limit = 4096;     // bytes of a client's message, though it is dropped
-constexpr std::size_t drain_limit = 64 * 1024;  // bytes of a request read after its answer
-constexpr std::size_t drain_step = 4096;        // bytes
+constexpr std::uint32_t header_limit = 8192;              // bytes of request line and fields
+constexpr std::size_t buffer_limit = header_limit + 512;  // the parser meets its limit before the buffer does
+constexpr std::size_t message_limit = 4096;               // bytes of a client's message, though it is dropped
+constexpr std::size_t drain_limit = 64 * 1024;            // bytes of a request read after its answer
+constexpr std::size_t drain_step = 4096;                  // bytes
 constexpr std::size_t reason_limit = 123;  // bytes; a control frame has 125 (RFC 6455, 5.5), the code takes 2
-constexpr auto release_delay =
-    std::chrono::seconds(1);  // many turns of the loop; those operations need two or three
+constexpr auto release_delay = std::chrono::seconds(1);  // many turns of the loop, where a few would do
 
 using request_header = http::request<http::empty_body>;
 
@@ -59,8 +57,7 @@ std::optional<ws_answer> fault_of_handshake(const request_header& request) {
   if (request.version() != 11) return bad("a websocket needs HTTP/1.1");
   if (request.method() != http::verb::get) return bad("a websocket needs the method GET");
   if (request.count(http::field::host) == 0) return bad("Host is missing");
-  if (!http::token_list(request[http::field::connection]).exists("upgrade"))
-    return bad("Connection lacks upgrade");
+  if (!http::token_list(request[http::field::connection]).exists("upgrade")) return bad("Connection lacks upgrade");
   if (request[http::field::sec_websocket_key].size() != key_size)
     return bad("Sec-WebSocket-Key is missing or malformed");
   if (request[http::field::sec_websocket_version] != "13") {
@@ -72,8 +69,7 @@ std::optional<ws_answer> fault_of_handshake(const request_header& request) {
 std::string answer_text(const ws_answer& answer, bool with_body) {
   const auto reason = http::obsolete_reason(static_cast<http::status>(answer.status));
   std::string out = "HTTP/1.1 " + std::to_string(answer.status) + ' ' + std::string(reason) + "\r\n";
-  if (answer.status == 426)
-    out += "Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n";  // RFC 9110, 15.5.22
+  if (answer.status == 426) out += "Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n";  // RFC 9110, 15.5.22
   if (answer.retry_after) out += "Retry-After: " + std::to_string(answer.retry_after->count()) + "\r\n";
   out += "Content-Type: text/plain; charset=utf-8\r\nConnection: close\r\nContent-Length: ";
   out += std::to_string(answer.text.size() + 1) + "\r\n\r\n";
@@ -120,8 +116,7 @@ void ws_session::on_request(const error_code& error) {
     if (http_->buffer.size() != 0)
       return answer(refuse(http::status::bad_request, "data before the handshake's end"), true);
   }
-  const auto decision =
-      server_.events_.on_request({request.method_string(), request.target(), from_, wanted});
+  const auto decision = server_.events_.on_request({request.method_string(), request.target(), from_, wanted});
   if (decision.status == 101) return upgrade(decision.id);
   answer(decision, with_body);
 }
@@ -143,14 +138,13 @@ void ws_session::answer(const ws_answer& answer, bool with_body) {
 // answer (RFC 9112, 9.6). So the rest is read until the client has closed, too.
 void ws_session::linger() {
   http_->buffer.clear();
-  stream_->next_layer().async_read_some(
-      http_->buffer.prepare(drain_step),
-      [self = shared_from_this()](const error_code& error, std::size_t bytes) {
-        if (self->state_ == state::ended) return;
-        self->http_->drained += bytes;
-        if (error || self->http_->drained > drain_limit) return self->cut();
-        self->linger();
-      });
+  stream_->next_layer().async_read_some(http_->buffer.prepare(drain_step),
+                                        [self = shared_from_this()](const error_code& error, std::size_t bytes) {
+                                          if (self->state_ == state::ended) return;
+                                          self->http_->drained += bytes;
+                                          if (error || self->http_->drained > drain_limit) return self->cut();
+                                          self->linger();
+                                        });
 }
 
 void ws_session::upgrade(ws_id id) {
@@ -172,13 +166,12 @@ void ws_session::upgrade(ws_id id) {
 
 void ws_session::read() {
   reading_ = true;
-  stream_->async_read_some(
-      asio::buffer(dropped_), [self = shared_from_this()](const error_code& error, std::size_t) {
-        if (!self->goes_on(self->reading_)) return;
-        if (error) return self->cut();  // Beast has answered a close frame or a broken frame by now
-        if (self->id_) self->server_.events_.on_activity(*self->id_);
-        self->read();
-      });
+  stream_->async_read_some(asio::buffer(dropped_), [self = shared_from_this()](const error_code& error, std::size_t) {
+    if (!self->goes_on(self->reading_)) return;
+    if (error) return self->cut();  // Beast has answered a close frame or a broken frame by now
+    if (self->id_) self->server_.events_.on_activity(*self->id_);
+    self->read();
+  });
 }
 
 // Beast calls this while it reads, for each control frame, and answers pings and closes by itself. It does
@@ -186,12 +179,9 @@ void ws_session::read() {
 void ws_session::on_control(websocket::frame_type kind) {
   if (state_ != state::open) return;
   switch (kind) {
-    case websocket::frame_type::ping:
-      return server_.events_.on_ping(*id_);
-    case websocket::frame_type::pong:
-      return server_.events_.on_activity(*id_);
-    case websocket::frame_type::close:
-      break;
+    case websocket::frame_type::ping: return server_.events_.on_ping(*id_);
+    case websocket::frame_type::pong: return server_.events_.on_activity(*id_);
+    case websocket::frame_type::close: break;
   }
   // The client has left, and the others need not wait until it has closed its socket as well.
   state_ = state::closing;
@@ -231,10 +221,9 @@ void ws_session::write_next() {
   };
   if (close_pending_) {
     writing_ = true;
-    stream_->async_close(*std::exchange(close_pending_, nullptr),
-                         [self = shared_from_this()](const error_code&) {
-                           if (self->goes_on(self->writing_)) self->cut();
-                         });
+    stream_->async_close(*std::exchange(close_pending_, nullptr), [self = shared_from_this()](const error_code&) {
+      if (self->goes_on(self->writing_)) self->cut();
+    });
   } else if (ping_pending_) {
     writing_ = true;
     ping_pending_ = false;

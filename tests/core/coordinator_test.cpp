@@ -168,7 +168,7 @@ TEST_F(coordinator_takeover, needs_the_same_address_and_the_same_source_or_a_sil
     EXPECT_EQ(answer.status, one.status);
     EXPECT_TRUE(look().nothing()) << "the holder stays until the newcomer's upgrade is done";
     if (one.status != 101) {
-      EXPECT_EQ(answer.reason, "the name is taken in this topic");
+      EXPECT_EQ(answer.reason, "the name \"name\" is taken in this topic");
       continue;
     }
     const auto all = open(answer.id);

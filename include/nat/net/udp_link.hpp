@@ -53,7 +53,7 @@ struct udp_counters {
 
 class udp_link {
  public:
-  /// Opens and binds. Throws `boost::system::system_error` with the address in its text.
+  /// Opens and binds. Throws `std::system_error` with the address in its text.
   udp_link(boost::asio::io_context& io, const udp_options& options);
   ~udp_link();
 

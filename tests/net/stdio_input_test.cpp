@@ -1,0 +1,164 @@
+#include "stdio_fixture.hpp"
+
+#include <memory>
+#include <numeric>
+
+namespace nat::net {
+namespace {
+
+TEST_F(stdio_test, a_pipe_gives_what_arrives_as_it_arrives) {
+  auto ends = pipe_to_read();
+  input_stream in(ends.ours.fd());
+  auto first = start_next(in);
+  loop.poll();
+  EXPECT_FALSE(test_loop::has_ended(first));
+  put(ends.theirs, "no newline");
+  EXPECT_EQ(loop.finish(std::move(first)), "no newline");
+  put(ends.theirs, "more\n");
+  EXPECT_EQ(next(in), "more\n");
+  put(ends.theirs, "the last");
+  ends.theirs.close();
+  EXPECT_EQ(next(in), "the last");
+  EXPECT_EQ(next(in), "");
+  EXPECT_EQ(next(in), "");  // and so it stays
+}
+
+TEST_F(stdio_test, a_socket_gives_what_arrives_as_it_arrives) {
+  auto ends = socket_pair();
+  input_stream in(ends.ours.fd());
+  put(ends.theirs, "hello");
+  EXPECT_EQ(next(in), "hello");
+  ends.theirs.close();
+  EXPECT_EQ(next(in), "");
+}
+
+TEST_F(stdio_test, a_terminal_gives_lines_until_control_d) {
+  auto ends = terminal(false);
+  input_stream in(ends.ours.fd());
+  put(ends.theirs, "typed");
+  auto line = start_next(in);
+  put(ends.theirs, " slowly\n");
+  EXPECT_EQ(loop.finish(std::move(line)), "typed slowly\n");
+  put(ends.theirs, "\x04");
+  EXPECT_EQ(next(in), "");
+}
+
+TEST_F(stdio_test, a_terminal_that_goes_away_is_the_end) {
+  auto ends = terminal(true);
+  input_stream in(ends.ours.fd());
+  put(ends.theirs, "raw");
+  EXPECT_EQ(next(in), "raw");
+  auto rest = start_next(in);
+  ends.theirs.close();
+  EXPECT_EQ(loop.finish(std::move(rest)), "");
+}
+
+TEST_F(stdio_test, a_regular_file_comes_in_chunks_of_bounded_size) {
+  const auto from = regular_file();
+  std::string content(200'001, '\0');
+  std::iota(content.begin(), content.end(), '\0');
+  put(from, content);
+  ::lseek(from.fd(), 0, SEEK_SET);
+  input_stream in(from.fd());
+  std::string all;
+  for (auto chunk = next(in); !chunk.empty(); chunk = next(in)) {
+    EXPECT_LE(chunk.size(), input_stream::max_chunk);
+    all += chunk;
+  }
+  EXPECT_TRUE(all == content);
+}
+
+TEST_F(stdio_test, what_holds_nothing_or_cannot_be_read_is_the_end) {
+  const file null(::open("/dev/null", O_RDONLY));
+  const file directory(::open("/", O_RDONLY));
+  const auto empty = regular_file();
+  for (const int fd : {null.fd(), directory.fd(), empty.fd(), closed_descriptor()}) {
+    input_stream in(fd);
+    EXPECT_EQ(next(in), "") << fd;
+  }
+}
+
+TEST_F(stdio_test, reading_waits_even_where_somebody_made_the_file_non_blocking) {
+  auto ends = pipe_to_read();
+  ::fcntl(ends.ours.fd(), F_SETFL, O_NONBLOCK);
+  input_stream in(ends.ours.fd());
+  auto first = start_next(in);
+  loop.poll();
+  put(ends.theirs, "hello");
+  EXPECT_EQ(loop.finish(std::move(first)), "hello");
+  EXPECT_NE(::fcntl(ends.ours.fd(), F_GETFL) & O_NONBLOCK, 0);
+}
+
+TEST_F(stdio_test, reading_leaves_the_flags_of_the_shared_file_alone) {
+  for (auto& ends : {pipe_to_read, socket_pair, +[] { return terminal(true); }}) {
+    auto [ours, theirs] = ends();
+    const file shared(::dup(ours.fd()));
+    const int before = ::fcntl(shared.fd(), F_GETFL);
+    {
+      input_stream in(ours.fd());
+      auto first = start_next(in);
+      loop.poll();
+      EXPECT_EQ(::fcntl(shared.fd(), F_GETFL), before);
+      put(theirs, "hello");
+      EXPECT_EQ(loop.finish(std::move(first)), "hello");
+      EXPECT_EQ(::fcntl(shared.fd(), F_GETFL), before);
+    }
+    EXPECT_EQ(::fcntl(shared.fd(), F_GETFL), before);
+  }
+}
+
+TEST_F(stdio_test, stop_ends_the_next_that_waits_and_every_later_one) {
+  auto ends = pipe_to_read();
+  input_stream in(ends.ours.fd());
+  auto first = start_next(in);
+  loop.poll();
+  in.stop();
+  EXPECT_EQ(loop.finish(std::move(first)), "");
+  put(ends.theirs, "too late");
+  EXPECT_EQ(next(in), "");
+  EXPECT_EQ(waiting(ends.ours), 8);  // left to whoever reads this file after us
+}
+
+TEST_F(stdio_test, an_input_can_be_destroyed_while_a_next_waits) {
+  const auto ends = pipe_to_read();
+  for (int i = 0; i < 20; ++i) {
+    auto in = std::make_unique<input_stream>(ends.ours.fd());
+    const auto first = start_next(*in);
+    if (i % 2 == 0) loop.poll();
+    in.reset();
+    if (i % 4 < 2) loop.poll();
+  }
+}
+
+TEST_F(stdio_test, closed_standard_descriptors_become_dev_null) {
+  const auto child = ::fork();
+  if (child == 0) {
+    for (const int fd : {0, 1, 2}) ::close(fd);
+    open_standard_descriptors();
+    char byte = 'x';
+    const bool good = ::read(0, &byte, 1) == 0 && ::write(1, &byte, 1) == 1 && ::write(2, &byte, 1) == 1;
+    ::_exit(good ? 0 : 1);
+  }
+  int status = -1;
+  ASSERT_EQ(::waitpid(child, &status, 0), child);
+  EXPECT_EQ(status, 0);
+}
+
+TEST_F(stdio_test, open_standard_descriptors_stay_what_they_are) {
+  const auto ends = pipe_to_write();
+  const auto child = ::fork();
+  if (child == 0) {
+    ::dup2(ends.ours.fd(), 1);
+    ::close(0);
+    open_standard_descriptors();
+    char byte = 'x';
+    ::_exit(::read(0, &byte, 1) == 0 && ::write(1, "still a pipe", 12) == 12 ? 0 : 1);
+  }
+  int status = -1;
+  ASSERT_EQ(::waitpid(child, &status, 0), child);
+  EXPECT_EQ(status, 0);
+  EXPECT_EQ(take(ends.theirs, 12), "still a pipe");
+}
+
+}  // namespace
+}  // namespace nat::net
