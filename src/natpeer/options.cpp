@@ -32,10 +32,17 @@ struct usage_error : std::runtime_error {
 
 std::string shown(std::string_view text) { return '"' + nat::visible(text) + '"'; }
 
+std::string host_name() {
+  char text[256];
+  if (::gethostname(text, sizeof text) != 0) return "";
+  text[sizeof text - 1] = '\0';
+  return text;
+}
+
 /// What was typed, before it is looked at.
 struct raw_options {
   std::string topic;
-  std::string name;
+  std::string name = host_name();
   std::string coordinator = "ws://127.0.0.1:6969";
   std::string ca_file;
   std::vector<std::string> stun;
@@ -51,13 +58,6 @@ struct raw_options {
   bool verbose = false;
   bool quiet = false;
 };
-
-std::string host_name() {
-  char text[256];
-  if (::gethostname(text, sizeof text) != 0) return "";
-  text[sizeof text - 1] = '\0';
-  return text;
-}
 
 void check_text(std::string_view what, std::string_view text, std::size_t limit) {
   const auto name = std::string(what);
@@ -125,7 +125,7 @@ nat::output_mode read_output(const std::string& text) {
 options read(const raw_options& raw, bool quit_on_eof) {
   options out;
   out.engine.topic = raw.topic;
-  out.engine.name = raw.name.empty() ? host_name() : raw.name;
+  out.engine.name = raw.name;
   check_text("--topic", out.engine.topic, nat::max_topic_bytes);
   check_text("--name", out.engine.name, nat::max_name_bytes);
 

@@ -84,9 +84,20 @@ std::unique_ptr<asio::ssl::context> make_tls_context(const ws_client_options& op
   if (options.ca_file.empty()) {
     out->set_default_verify_paths();
   } else {
-    out->load_verify_file(options.ca_file);
+    error_code error;
+    out->load_verify_file(options.ca_file, error);
+    if (error) throw std::runtime_error("cannot use the certificates in " + options.ca_file + ": " + error.message());
   }
   return out;
+}
+
+/// Demands a certificate for this name or literal address (RFC 9110, 4.3.4). OpenSSL's own check says why it fails; that of
+/// Asio's callback would be told as an unspecified error.
+bool expect_host(::SSL* tls, const std::string& host) {
+  auto* wanted = ::SSL_get0_param(tls);
+  if (ip_address::parse(host)) return ::X509_VERIFY_PARAM_set1_ip_asc(wanted, host.c_str()) == 1;
+  ::X509_VERIFY_PARAM_set_hostflags(wanted, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
+  return ::X509_VERIFY_PARAM_set1_host(wanted, host.data(), host.size()) == 1;
 }
 
 /// Tells the server which name we came for. A literal address is none (RFC 6066, 3).
@@ -141,6 +152,7 @@ struct ws_client::connection_of final : connection {
   asio::awaitable<std::variant<endpoint, ws_error>> connect(const coordinator_url& url, resolver& names) override {
     const auto found = co_await names.resolve(url.host, url.port);
     if (found.endpoints.empty()) co_return ws_error{found.error};
+    if (abandoned) co_return ws_error{"abandoned"};  // a lookup cannot be interrupted
     auto& socket = beast::get_lowest_layer(stream);
     std::vector<tcp::endpoint> addresses;
     for (const auto& at : found.endpoints) addresses.emplace_back(to_asio(at.ip), at.port);
@@ -156,8 +168,8 @@ struct ws_client::connection_of final : connection {
   asio::awaitable<std::optional<ws_error>> shake_hands_for_tls(const coordinator_url& url) {
     if constexpr (has_tls<Stream>) {
       auto& layer = stream.next_layer();
-      layer.set_verify_callback(asio::ssl::host_name_verification(url.host));
       auto name = url.host;
+      if (!expect_host(layer.native_handle(), name)) co_return ws_error{"no TLS with " + url.authority() + ": not a host name"};
       set_server_name(layer.native_handle(), name);
       const auto [error] = co_await layer.async_handshake(asio::ssl::stream_base::client, await);
       if (error) {
@@ -180,8 +192,10 @@ struct ws_client::connection_of final : connection {
   asio::awaitable<message> next() override {
     buffer.consume(buffer.size());
     const auto [error, size] = co_await stream.async_read(buffer, await);
-    if (error == websocket::error::closed) {
-      const auto& why = stream.reason();
+    const auto& why = stream.reason();
+    // Our own closing handshake aborts the read when the server's answer is there.
+    const bool answered = closing && why.code != websocket::close_code::none;
+    if (error == websocket::error::closed || (error && answered)) {
       const auto code = why.code == websocket::close_code::none ? 1005 : static_cast<std::uint16_t>(why.code);
       co_return ws_closed{static_cast<std::uint16_t>(code), std::string(why.reason.c_str(), why.reason.size())};
     }
@@ -203,17 +217,23 @@ struct ws_client::connection_of final : connection {
     stream.async_close(websocket::close_code::normal, [self](const error_code&) {});  // `next` tells
   }
 
-  void abandon() override { beast::get_lowest_layer(stream).close(); }
+  void abandon() override {
+    abandoned = true;
+    beast::get_lowest_layer(stream).close();
+  }
 
   std::unique_ptr<asio::ssl::context> tls;
   websocket::stream<Stream, false> stream;  // no deflate: lists are small, its memory is not
   beast::flat_buffer buffer;
   bool pinging = false;
   bool closing = false;
+  bool abandoned = false;
 };
 
 ws_client::ws_client(asio::io_context& io, ws_client_options options)
-    : io_(io), options_(std::move(options)), resolver_(io) {}
+    : io_(io), options_(std::move(options)), resolver_(io) {
+  if (!options_.ca_file.empty()) make_tls_context(options_);  // throws here rather than at a redirect to wss
+}
 
 ws_client::~ws_client() = default;
 
