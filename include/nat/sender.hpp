@@ -57,6 +57,8 @@ class sender {
   std::uint64_t packets() const { return packets_; }
 
  private:
+  void discard(time_point now);
+
   // Packets of one burst stand together for each peer, so that they can leave in one segmentation-offloaded call.
   static constexpr std::size_t max_burst = 64;
 

@@ -29,7 +29,8 @@ admission coordinator::admit(instant now, const join_request& request, const ip_
   auto& [holder, successor] = seat->second;
   if (!is_new) {
     const auto& latest = successor != nullptr ? *successor : *holder;
-    if (!may_replace(latest, request, source)) return refuse(409, "the name \"" + request.name + "\" is taken in this topic");
+    if (!may_replace(latest, request, source))
+      return refuse(409, "the name \"" + request.name + "\" is taken in this topic");
     if (successor != nullptr) replace(*successor);
   }
 

@@ -23,8 +23,7 @@ void peer::start(time_point now) {
   settle(now);
 }
 
-// Input
-// -----------------------------------------------------------------------------------------------------------------
+// ---- input
 
 bool peer::wants_input() const { return !ending_ && !input_ended_ && sender_.wants_input(); }
 
@@ -44,8 +43,7 @@ void peer::on_sent(time_point now, std::size_t count) {
   settle(now);
 }
 
-// The network
-// -----------------------------------------------------------------------------------------------------------
+// ---- the network
 
 void peer::on_datagram(time_point now, unix_millis wall, const endpoint& from, byte_view datagram) {
   if (stun_.on_datagram(now, from, datagram)) return settle(now);
@@ -89,8 +87,7 @@ void peer::on_stun_servers(time_point now, const std::vector<endpoint>& servers,
   settle(now);
 }
 
-// The coordinator
-// -------------------------------------------------------------------------------------------------------
+// ---- the coordinator
 
 void peer::on_coordinator(time_point now, const coordinator_event& event) {
   registration_.on_event(now, event);
@@ -132,8 +129,7 @@ void peer::leave(time_point now) {
   settle(now);
 }
 
-// Output
-// ----------------------------------------------------------------------------------------------------------------
+// ---- output
 
 void peer::on_output_written(time_point now, std::size_t bytes) {
   receiver_.on_written(bytes);
@@ -146,8 +142,7 @@ void peer::on_output_closed(time_point now, std::string failure) {
   leave(now);
 }
 
-// Time
-// ------------------------------------------------------------------------------------------------------------------
+// ---- time
 
 void peer::on_time(time_point now) {
   stun_.on_time(now);
@@ -193,8 +188,7 @@ void peer::ping(const endpoint& to) {
   outbox_.send(packet, to);
 }
 
-// The rooms talk to each other
-// ------------------------------------------------------------------------------------------
+// ---- the rooms talk to each other
 
 void peer::on_peers_changed(time_point now) {
   sender_.on_peers_changed(now, table_.peers());

@@ -125,20 +125,11 @@ bool roster_reader::other_value() {
   if (at_entry()) ++roster_.skipped;  // an entry that is no object
   if (!in_entry()) return true;
   switch (field_) {
-    case field::ip:
-      entry_.ip.reset();
-      break;
-    case field::port:
-      entry_.port.reset();
-      break;
-    case field::name:
-      entry_.name.reset();
-      break;
-    case field::last_seen:
-      entry_.last_seen = 0;
-      break;
-    case field::unknown:
-      break;
+    case field::ip: entry_.ip.reset(); break;
+    case field::port: entry_.port.reset(); break;
+    case field::name: entry_.name.reset(); break;
+    case field::last_seen: entry_.last_seen = 0; break;
+    case field::unknown: break;
   }
   return true;
 }

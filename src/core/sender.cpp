@@ -24,6 +24,7 @@ void start_gate::update(time_point now, const std::vector<known_peer>& peers) {
 
 void sender::pump(time_point now, const std::vector<known_peer>& peers, random_source& random, outbox& out) {
   if (!gate_.is_open()) return;
+  if (peers.empty()) return discard(now);
   for (;;) {
     burst_.clear();
     while (burst_.size() < max_burst && pacer_.ready(now)) {
@@ -43,6 +44,14 @@ void sender::pump(time_point now, const std::vector<known_peer>& peers, random_s
       for (const auto packet : burst_) out.send(packet, peer.address);
     }
     if (burst_.size() < max_burst) return;
+  }
+}
+
+/// What is said while nobody is there reaches nobody, at the pace at which it would have left.
+void sender::discard(time_point now) {
+  while (pacer_.ready(now) && !splitter_.front().empty()) {
+    pacer_.on_sent(now, header_size + splitter_.front().size());
+    splitter_.pop();
   }
 }
 

@@ -104,15 +104,10 @@ bool take_attribute(stun_message& message, std::uint16_t type, byte_view value) 
   switch (type) {
     case stun_attribute::xor_mapped_address:
       return keep_first(message.xor_mapped, decode_address(value, mask_of(message.id)));
-    case stun_attribute::mapped_address:
-      return keep_first(message.mapped, decode_address(value, {}));
-    case stun_attribute::alternate_server:
-      return keep_first(message.alternate_server, decode_address(value, {}));
-    case stun_attribute::error_code:
-      return keep_first(message.error, decode_error(value));
-    default:
-      note_unknown(message, type);
-      return true;
+    case stun_attribute::mapped_address: return keep_first(message.mapped, decode_address(value, {}));
+    case stun_attribute::alternate_server: return keep_first(message.alternate_server, decode_address(value, {}));
+    case stun_attribute::error_code: return keep_first(message.error, decode_error(value));
+    default: note_unknown(message, type); return true;
   }
 }
 

@@ -31,15 +31,13 @@ std::string check_port(const std::string& text) {
 }
 
 std::string check_stun_port(const std::string& text) {
-  return text == "off" || parse_port_or_zero(text) ? ""
-                                                   : '"' + text + "\" is neither a port (0 to 65535) nor off";
+  return text == "off" || parse_port_or_zero(text) ? "" : '"' + text + "\" is neither a port (0 to 65535) nor off";
 }
 
 std::string check_limit(const std::string& text) {
   std::size_t value = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  const bool number =
-      error == std::errc{} && end == text.data() + text.size() && value >= 1 && value <= highest_limit;
+  const bool number = error == std::errc{} && end == text.data() + text.size() && value >= 1 && value <= highest_limit;
   return number ? "" : '"' + text + "\" is not a number from 1 to " + std::to_string(highest_limit);
 }
 
@@ -64,8 +62,7 @@ std::variant<options, int> parse_options(int argc, const char* const* argv) {
   app.add_option("--stun-port", stun_port, "UDP port of STUN, 0 picks one, off disables (default: 3478)")
       ->option_text("PORT")
       ->check(CLI::Validator(check_stun_port, ""));
-  app.add_option("--max-connections", out.limits.max_connections,
-                 "registered peers, all topics (default: 10000)")
+  app.add_option("--max-connections", out.limits.max_connections, "registered peers, all topics (default: 10000)")
       ->option_text("N")
       ->check(CLI::Validator(check_limit, ""));
   app.add_option("--max-peers", out.limits.max_peers, "registered peers of one topic (default: 1000)")

@@ -42,14 +42,11 @@ using nat::net::ws_answer;
 using nat::net::ws_id;
 using nat::net::ws_request;
 
-constexpr std::size_t lobby =
-    128;  // sockets beyond the registered ones, for requests that are being answered
+constexpr std::size_t lobby = 128;       // sockets beyond the registered ones, for requests that are being answered
 constexpr std::size_t other_files = 16;  // stderr, epoll, the listening sockets, with room to spare
 constexpr auto warning_spacing = std::chrono::minutes(1);  // between two warnings of one kind
 
-nat::time_point to_engine(std::chrono::steady_clock::time_point at) {
-  return nat::time_point(at.time_since_epoch());
-}
+nat::time_point to_engine(std::chrono::steady_clock::time_point at) { return nat::time_point(at.time_since_epoch()); }
 
 std::chrono::steady_clock::time_point from_engine(nat::time_point at) {
   return std::chrono::steady_clock::time_point(at.time_since_epoch());
@@ -101,13 +98,11 @@ class service final : nat::net::ws_server_events {
 service::service(const options& options)
     : engine_(options.limits),
       server_(io_,
-              {.listen = options.listen,
-               .port = options.port,
-               .max_sockets = options.limits.max_connections + lobby},
+              {.listen = options.listen, .port = options.port, .max_sockets = options.limits.max_connections + lobby},
               *this) {
   if (options.stun_port) {
-    stun_.emplace(io_, nat::net::udp_options{
-                           .bind = options.listen, .port = *options.stun_port, .tell_destination = true});
+    stun_.emplace(io_,
+                  nat::net::udp_options{.bind = options.listen, .port = *options.stun_port, .tell_destination = true});
   }
 }
 
@@ -134,11 +129,9 @@ ws_answer service::on_request(const ws_request& request) {
   const auto path = request.target.substr(0, mark);
   const bool reads = request.method == "GET" || request.method == "HEAD";
   if (path == "/healthz" && reads) return {200, "ok", 0, std::nullopt};
-  if (path != "/websocket" || request.method != "GET")
-    return refuse(404, "there is /websocket and /healthz here");
+  if (path != "/websocket" || request.method != "GET") return refuse(404, "there is /websocket and /healthz here");
   auto answer = on_join(request, mark == std::string_view::npos ? "" : request.target.substr(mark + 1));
-  if (answer.status != 101)
-    spdlog::debug("refused {}: {} {}", request.from.to_string(), answer.status, answer.text);
+  if (answer.status != 101) spdlog::debug("refused {}: {} {}", request.from.to_string(), answer.status, answer.text);
   return answer;
 }
 
@@ -198,8 +191,7 @@ void service::act(const nat::send_list& list) {
   for (const auto id : list.to) server_.send_text(id, list.text);
   const auto cost = nat::net::thread_cpu_time() - before;
   engine_.on_list_cost(now(), cost);
-  spdlog::trace("a list of {} bytes to {} peers took {} us", list.text->size(), list.to.size(),
-                cost.count() / 1000);
+  spdlog::trace("a list of {} bytes to {} peers took {} us", list.text->size(), list.to.size(), cost.count() / 1000);
 }
 
 void service::wake_at_deadline() {

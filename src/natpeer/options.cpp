@@ -7,6 +7,7 @@
 #include "values.hpp"
 
 #include <algorithm>
+#include <cstdlib>
 #include <iostream>
 #include <stdexcept>
 
@@ -204,11 +205,12 @@ std::variant<options, int> parse_options(int argc, const char* const* argv) {
       ->check(CLI::IsMember({"trace", "debug", "info", "warn", "error", "off"}));
   app.add_flag("-v,--verbose", raw.verbose, "log more: --log-level debug");
   app.add_flag("-q,--quiet", raw.quiet, "log less: --log-level warn");
-  app.set_config("--config", "", "read options from FILE, one a line: topic = X")
-      ->option_text("FILE")
-      ->envname("NATPEER_CONFIG");
+  const char* config = std::getenv("NATPEER_CONFIG");
+  app.set_config("--config", config == nullptr ? "" : config, "read options from FILE, one a line: topic = X",
+                 config != nullptr)
+      ->option_text("FILE");
   app.allow_config_extras(CLI::config_extras_mode::error);
-  app.footer("Every option can be set in the environment: NATPEER_TOPIC, NATPEER_PING_INTERVAL, and so on.");
+  app.footer("Options with a value can be set in the environment: NATPEER_TOPIC, NATPEER_PING_INTERVAL, and so on.");
 
   try {
     app.parse(argc, argv);

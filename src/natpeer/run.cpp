@@ -143,8 +143,9 @@ int program::run() {
       counters.pings_received, counters.malformed);
   const auto& ended = *engine_.ended();
   if (!ended.reason.empty()) std::fprintf(stderr, "natpeer: %s\n", nat::visible(ended.reason).c_str());
-  // A lookup cannot be interrupted, and an ordinary end would wait for it.
-  if (names_.busy() || (client_ && client_->is_resolving())) std::_Exit(ended.status);
+  // Neither a lookup nor a write to a stopped terminal can be interrupted, and an ordinary end would wait for them.
+  const bool stuck = output_.busy() || names_.busy() || (client_ && client_->is_resolving());
+  if (stuck) std::_Exit(ended.status);
   return ended.status;
 }
 
@@ -155,8 +156,7 @@ void program::launch(awaitable<void> pump) {
   });
 }
 
-// The pumps
-// -------------------------------------------------------------------------------------------------------------
+// ---- the pumps
 
 awaitable<void> program::pump_input() {
   for (;;) {
@@ -290,8 +290,7 @@ void program::tell_coordinator(const nat::net::ws_client& from, const nat::coord
   act();
 }
 
-// What the engine wants done
-// --------------------------------------------------------------------------------------------
+// ---- what the engine wants done
 
 void program::act() {
   while (const auto command = engine_.next_command()) obey(*command);

@@ -1,11 +1,11 @@
 #include "nat/net/resolver.hpp"
 
+#include "sockaddr.hpp"
+
 #include <algorithm>
 
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/use_awaitable.hpp>
-
-#include "sockaddr.hpp"
 
 namespace nat::net {
 

@@ -2,19 +2,19 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <climits>
 #include <limits>
-#include <system_error>
 
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/posix/stream_descriptor.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/use_awaitable.hpp>
+#include <climits>
 
 #include <fcntl.h>
 #include <poll.h>
 #include <sys/stat.h>
+#include <system_error>
 #include <unistd.h>
 
 #if defined(__linux__)
@@ -44,8 +44,8 @@ bool wait_ready(int fd, short events, const wake_pipe& stop) {
   return both[1].revents == 0;
 }
 
-/// How much one write may carry without blocking once `poll` says there is room: PIPE_BUF for a pipe (POSIX), and as much for
-/// terminals and sockets. A regular file never blocks for long.
+/// How much one write may carry without blocking once `poll` says there is room: PIPE_BUF for a pipe (POSIX), and as
+/// much for terminals and sockets. A regular file never blocks for long.
 std::size_t unblocking_write(int fd) {
   struct stat info {};
   if (::fstat(fd, &info) == 0 && S_ISREG(info.st_mode)) return std::numeric_limits<std::size_t>::max();
@@ -68,7 +68,8 @@ void wake_pipe::wake() {
   [[maybe_unused]] const auto written = ::write(ends_[1], &byte, 1);
 }
 
-// stdin -----------------------------------------------------------------------------------------------------------------
+// stdin
+// -----------------------------------------------------------------------------------------------------------------
 
 input_stream::input_stream(int fd) : fd_(fd), chunk_(std::make_unique_for_overwrite<std::uint8_t[]>(max_chunk)) {}
 
@@ -93,10 +94,11 @@ asio::awaitable<byte_view> input_stream::next() {
       thread_, [this]() -> asio::awaitable<byte_view> { co_return read_some(); }, asio::use_awaitable);
 }
 
-// stdout ----------------------------------------------------------------------------------------------------------------
+// stdout
+// ----------------------------------------------------------------------------------------------------------------
 
-/// Watches for the hang-up of an idle pipe, without touching the flags of the shared file: an epoll instance can itself be
-/// awaited.
+/// Watches for the hang-up of an idle pipe, without touching the flags of the shared file: an epoll instance can itself
+/// be awaited.
 class output_stream::hangup_watch {
  public:
   hangup_watch(asio::io_context& io, [[maybe_unused]] int fd) : never_(io), set_(io) {
@@ -146,8 +148,12 @@ std::error_code output_stream::write_all(byte_view bytes) {
 }
 
 asio::awaitable<std::error_code> output_stream::write(byte_view bytes) {
-  co_return co_await asio::co_spawn(
-      thread_, [this, bytes]() -> asio::awaitable<std::error_code> { co_return write_all(bytes); }, asio::use_awaitable);
+  busy_ = true;
+  const auto result = co_await asio::co_spawn(
+      thread_, [this, bytes]() -> asio::awaitable<std::error_code> { co_return write_all(bytes); },
+      asio::use_awaitable);
+  busy_ = false;
+  co_return result;
 }
 
 asio::awaitable<void> output_stream::closed() { return hangup_->wait(); }

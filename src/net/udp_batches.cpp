@@ -1,5 +1,7 @@
 #include "udp_batches.hpp"
 
+#include "sockaddr.hpp"
+
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
@@ -7,8 +9,6 @@
 
 #include <netinet/in.h>
 #include <netinet/udp.h>
-
-#include "sockaddr.hpp"
 
 namespace nat::net {
 namespace {

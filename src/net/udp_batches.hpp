@@ -1,14 +1,14 @@
-// The system calls behind udp_link: recvmmsg, sendmmsg, UDP_GRO and UDP_SEGMENT on Linux, one recvmsg or sendmsg a datagram
-// elsewhere (and where `portable` asks for it).
+// The system calls behind udp_link: recvmmsg, sendmmsg, UDP_GRO and UDP_SEGMENT on Linux, one recvmsg or sendmsg a
+// datagram elsewhere (and where `portable` asks for it).
 #pragma once
+
+#include "nat/net/udp_link.hpp"
 
 #include <array>
 #include <memory>
 #include <vector>
 
 #include <sys/socket.h>
-
-#include "nat/net/udp_link.hpp"
 
 namespace nat::net {
 

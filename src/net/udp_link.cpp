@@ -1,14 +1,15 @@
 #include "nat/net/udp_link.hpp"
 
+#include "sockaddr.hpp"
+#include "udp_batches.hpp"
+
 #include <string>
-#include <system_error>
 
 #include <boost/asio/ip/v6_only.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/use_awaitable.hpp>
 
-#include "sockaddr.hpp"
-#include "udp_batches.hpp"
+#include <system_error>
 
 namespace nat::net {
 namespace {
@@ -16,8 +17,8 @@ namespace {
 namespace asio = boost::asio;
 using asio::ip::udp;
 
-// Bytes asked of the kernel, which may grant less: a burst of 20 Mbit/s that waits 100 ms for us is 250 KB, each datagram
-// charged about twice its size.
+// Bytes asked of the kernel, which may grant less: a burst of 20 Mbit/s that waits 100 ms for us is 250 KB, each
+// datagram charged about twice its size.
 constexpr int receive_buffer_bytes = 4 << 20;
 constexpr int send_buffer_bytes = 1 << 20;
 
@@ -54,8 +55,8 @@ void enlarge_buffers(udp::socket& socket) {
 udp_link::udp_link(asio::io_context& io, const udp_options& options) : socket_(io) {
   endpoint at{options.bind, options.port};
   auto error = open(socket_, at);
-  const bool without_ipv6 = error == asio::error::address_family_not_supported || error == asio::error::no_protocol_option ||
-                            error.value() == EADDRNOTAVAIL;
+  const bool without_ipv6 = error == asio::error::address_family_not_supported ||
+                            error == asio::error::no_protocol_option || error.value() == EADDRNOTAVAIL;
   if (error && without_ipv6 && at.ip == ip_address{}) {
     boost::system::error_code ignored;
     socket_.close(ignored);
@@ -65,8 +66,8 @@ udp_link::udp_link(asio::io_context& io, const udp_options& options) : socket_(i
   if (error) fail(error, at);
   socket_.native_non_blocking(true);
   enlarge_buffers(socket_);
-  batches_ = std::make_unique<batches>(socket_.native_handle(), at.ip.is_v4() ? AF_INET : AF_INET6, options.tell_destination,
-                                       options.portable);
+  batches_ = std::make_unique<batches>(socket_.native_handle(), at.ip.is_v4() ? AF_INET : AF_INET6,
+                                       options.tell_destination, options.portable);
 }
 
 udp_link::~udp_link() = default;
@@ -78,8 +79,8 @@ endpoint udp_link::local() const {
 
 asio::awaitable<std::span<const datagram_in>> udp_link::receive() {
   for (;;) {
-    // Tried before waiting: under load the next batch is already there. Behind everybody else's turn, so that a flood of
-    // datagrams starves nobody.
+    // Tried before waiting: under load the next batch is already there. Behind everybody else's turn, so that a flood
+    // of datagrams starves nobody.
     co_await asio::post(socket_.get_executor(), asio::use_awaitable);
     if (!socket_.is_open()) throw boost::system::system_error(asio::error::operation_aborted);  // closed meanwhile
     if (const auto arrived = batches_->receive(); !arrived.empty()) co_return arrived;
@@ -87,7 +88,9 @@ asio::awaitable<std::span<const datagram_in>> udp_link::receive() {
   }
 }
 
-asio::awaitable<void> udp_link::writable() { co_await socket_.async_wait(udp::socket::wait_write, asio::use_awaitable); }
+asio::awaitable<void> udp_link::writable() {
+  co_await socket_.async_wait(udp::socket::wait_write, asio::use_awaitable);
+}
 
 std::size_t udp_link::send(std::span<const datagram_out> datagrams) { return batches_->send(datagrams); }
 

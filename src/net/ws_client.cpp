@@ -1,5 +1,7 @@
 #include "nat/net/ws_client.hpp"
 
+#include "sockaddr.hpp"
+
 #include <algorithm>
 #include <charconv>
 
@@ -16,8 +18,6 @@
 #include <netinet/tcp.h>
 #include <sys/socket.h>
 
-#include "sockaddr.hpp"
-
 namespace nat::net {
 namespace {
 
@@ -33,8 +33,8 @@ constexpr auto await = asio::as_tuple(asio::use_awaitable);
 template <typename Next>
 constexpr bool has_tls = !std::is_same_v<Next, beast::tcp_stream>;
 
-/// A dead coordinator is noticed after 35 s of silence, 20 s where we have something to say: the seed's server never sends a pong,
-/// so the transport has to tell.
+/// A dead coordinator is noticed after 35 s of silence, 20 s where we have something to say: the seed's server never
+/// sends a pong, so the transport has to tell.
 void keep_alive(tcp::socket& socket) {
   error_code ignored;
   socket.set_option(asio::socket_base::keep_alive(true), ignored);
@@ -73,7 +73,8 @@ ws_refused refusal(const websocket::response_type& response) {
   int seconds = 0;
   const auto [end, error] = std::from_chars(after.data(), after.data() + after.size(), seconds);
   const bool number = error == std::errc{} && end == after.data() + after.size() && seconds >= 0;
-  if (number && !after.empty()) out.retry_after = std::chrono::seconds(seconds);  // the other form is a date: not worth a parser
+  if (number && !after.empty())
+    out.retry_after = std::chrono::seconds(seconds);  // the other form is a date: not worth a parser
   return out;
 }
 
@@ -91,8 +92,8 @@ std::unique_ptr<asio::ssl::context> make_tls_context(const ws_client_options& op
   return out;
 }
 
-/// Demands a certificate for this name or literal address (RFC 9110, 4.3.4). OpenSSL's own check says why it fails; that of
-/// Asio's callback would be told as an unspecified error.
+/// Demands a certificate for this name or literal address (RFC 9110, 4.3.4). OpenSSL's own check says why it fails;
+/// that of Asio's callback would be told as an unspecified error.
 bool expect_host(::SSL* tls, const std::string& host) {
   auto* wanted = ::SSL_get0_param(tls);
   if (ip_address::parse(host)) return ::X509_VERIFY_PARAM_set1_ip_asc(wanted, host.c_str()) == 1;
@@ -103,7 +104,8 @@ bool expect_host(::SSL* tls, const std::string& host) {
 /// Tells the server which name we came for. A literal address is none (RFC 6066, 3).
 void set_server_name(::SSL* tls, std::string& host) {
   if (ip_address::parse(host)) return;
-  ::SSL_ctrl(tls, SSL_CTRL_SET_TLSEXT_HOSTNAME, TLSEXT_NAMETYPE_host_name, host.data());  // the macro has an old-style cast
+  ::SSL_ctrl(tls, SSL_CTRL_SET_TLSEXT_HOSTNAME, TLSEXT_NAMETYPE_host_name,
+             host.data());  // the macro has an old-style cast
 }
 
 }  // namespace
@@ -124,8 +126,7 @@ struct ws_client::connection {
 
 template <typename Stream>
 struct ws_client::connection_of final : connection {
-  connection_of(asio::io_context& io, const ws_client_options& options) requires(!has_tls<Stream>)
-      : stream(io) {
+  connection_of(asio::io_context& io, const ws_client_options& options) requires(!has_tls<Stream>) : stream(io) {
     configure(options);
   }
 
@@ -142,8 +143,9 @@ struct ws_client::connection_of final : connection {
     timeouts.idle_timeout = websocket::stream_base::none();  // the engine decides when a server is silent for too long
     timeouts.keep_alive_pings = false;
     stream.set_option(timeouts);
-    stream.set_option(websocket::stream_base::decorator(
-        [agent = options.user_agent](websocket::request_type& request) { request.set(http::field::user_agent, agent); }));
+    stream.set_option(websocket::stream_base::decorator([agent = options.user_agent](websocket::request_type& request) {
+      request.set(http::field::user_agent, agent);
+    }));
     stream.control_callback([tell = options.on_control](websocket::frame_type kind, beast::string_view) {
       if (kind != websocket::frame_type::close && tell) tell(kind == websocket::frame_type::pong);
     });
@@ -169,7 +171,8 @@ struct ws_client::connection_of final : connection {
     if constexpr (has_tls<Stream>) {
       auto& layer = stream.next_layer();
       auto name = url.host;
-      if (!expect_host(layer.native_handle(), name)) co_return ws_error{"no TLS with " + url.authority() + ": not a host name"};
+      if (!expect_host(layer.native_handle(), name))
+        co_return ws_error{"no TLS with " + url.authority() + ": not a host name"};
       set_server_name(layer.native_handle(), name);
       const auto [error] = co_await layer.async_handshake(asio::ssl::stream_base::client, await);
       if (error) {

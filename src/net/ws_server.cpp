@@ -43,8 +43,8 @@ bool means_no_ipv6(const error_code& error) {
 /// Whether accepting failed for lack of something that comes back.
 bool means_exhausted(const error_code& error) {
   return error == boost::system::errc::too_many_files_open ||
-         error == boost::system::errc::too_many_files_open_in_system ||
-         error == boost::system::errc::no_buffer_space || error == boost::system::errc::not_enough_memory;
+         error == boost::system::errc::too_many_files_open_in_system || error == boost::system::errc::no_buffer_space ||
+         error == boost::system::errc::not_enough_memory;
 }
 
 void tune(tcp_socket& socket) {
@@ -55,8 +55,7 @@ void tune(tcp_socket& socket) {
   // Milliseconds for which sent data may stay unacknowledged: a client that vanished is gone within a minute
   // (RFC 5482).
   constexpr int user_timeout = 60'000;
-  socket.set_option(asio::detail::socket_option::integer<IPPROTO_TCP, TCP_USER_TIMEOUT>(user_timeout),
-                    ignored);
+  socket.set_option(asio::detail::socket_option::integer<IPPROTO_TCP, TCP_USER_TIMEOUT>(user_timeout), ignored);
 #endif
 }
 
@@ -89,8 +88,7 @@ endpoint ws_server::local() const {
 void ws_server::accept() {
   if (accepting_ || !acceptor_.is_open() || sessions_.size() >= options_.max_sockets) return;
   accepting_ = true;
-  acceptor_.async_accept(
-      [this](const error_code& error, tcp_socket socket) { on_accept(error, std::move(socket)); });
+  acceptor_.async_accept([this](const error_code& error, tcp_socket socket) { on_accept(error, std::move(socket)); });
 }
 
 void ws_server::on_accept(const error_code& error, tcp_socket socket) {

@@ -59,8 +59,8 @@ class coordinator_process {
       ::dup2(err[1], STDERR_FILENO);
       ::close(err[0]);
       ::close(err[1]);
-      ::execl(program, program, "--listen", "127.0.0.1", "--port", "0", "--stun-port", "off", "--max-peers",
-              "100000", nullptr);
+      ::execl(program, program, "--listen", "127.0.0.1", "--port", "0", "--stun-port", "off", "--max-peers", "100000",
+              nullptr);
       ::_exit(127);
     }
     ::close(err[1]);
@@ -158,12 +158,10 @@ class crowd {
     ::fcntl(fd, F_SETFL, O_NONBLOCK);
     char name[16];
     std::snprintf(name, sizeof name, "peer-%05zu", clients_.size() % 100'000);
-    const auto request =
-        "GET /websocket?topic=" + topic + "&name=" + name +
-        "&ip=10.0.0.1&port=20000 HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-        "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n";
-    if (::send(fd, request.data(), request.size(), MSG_NOSIGNAL) != static_cast<ssize_t>(request.size()))
-      fail("send");
+    const auto request = "GET /websocket?topic=" + topic + "&name=" + name +
+                         "&ip=10.0.0.1&port=20000 HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+                         "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n";
+    if (::send(fd, request.data(), request.size(), MSG_NOSIGNAL) != static_cast<ssize_t>(request.size())) fail("send");
     epoll_event event{};
     event.events = EPOLLIN;
     event.data.u64 = clients_.size();
@@ -248,8 +246,7 @@ class crowd {
 };
 
 void print(const char* what, double figure, const char* unit, double target) {
-  std::printf("%-58s %9.2f %-3s (target %.0f)%s\n", what, figure, unit, target,
-              figure <= target ? "" : "  MISSED");
+  std::printf("%-58s %9.2f %-3s (target %.0f)%s\n", what, figure, unit, target, figure <= target ? "" : "  MISSED");
 }
 
 /// KB of anonymous memory for each of many idle connections, ten to a topic.
@@ -290,8 +287,7 @@ void measure_topic(const char* program, std::size_t peers) {
     clients.await_lists(peers);
   }
   const seconds changes_took = (steady_clock::now() - changes_start) / changes;
-  print("  CPU of natcoord for one change to it", (server.cpu() - before).count() / changes * 1e3, "ms",
-        change_target);
+  print("  CPU of natcoord for one change to it", (server.cpu() - before).count() / changes * 1e3, "ms", change_target);
   std::printf("%-58s %9.2f ms\n", "  one change until all have seen it", changes_took.count() * 1e3);
 }
 

@@ -15,6 +15,7 @@ namespace {
 using namespace std::chrono_literals;
 namespace events = coordinator_events;
 using testing::Contains;
+using testing::Each;
 using testing::ElementsAre;
 using testing::IsEmpty;
 using strings = std::vector<std::string>;
@@ -356,6 +357,35 @@ TEST_F(peer_test, ends_so_long_after_the_last_packet_was_sent) {
   engine->on_coordinator(now, events::closed{1000, ""});
   ASSERT_TRUE(engine->ended());
   EXPECT_EQ(engine->ended()->status, 0);
+}
+
+TEST_F(peer_test, what_is_said_while_nobody_is_there_is_gone_and_blocks_nothing) {
+  config.wait_for = 0;
+  config.input = input_mode::lines;
+  config.quit_on_eof = 1s;
+  join();
+  std::string lines;
+  while (lines.size() < 60'000) lines += std::string(100, 'x') + '\n';
+  std::size_t said = 0;
+  for (; said < 3 * outbox::max_bytes; said += lines.size()) {
+    while (!engine->wants_input()) pass(10ms);
+    engine->on_input(now, as_bytes(lines));
+    EXPECT_THAT(sent(), Each(testing::StartsWith("STUN")));
+  }
+  list({"bob 198.51.100.1:5000"});
+  EXPECT_THAT(sent(), Contains("PING 198.51.100.1:5000"));
+  pass(1min);
+  EXPECT_GT(count(sent(), "DATA 198.51.100.1:5000"), 0U);
+}
+
+TEST_F(peer_test, ends_even_where_nobody_ever_came) {
+  config.wait_for = 0;
+  config.quit_on_eof = 1s;
+  join();
+  engine->on_input(now, as_bytes("hello"));
+  engine->on_input_end(now);
+  pass(2s);
+  EXPECT_THAT(commands(), Contains(coordinator_command::close));
 }
 
 TEST_F(peer_test, goes_on_receiving_after_the_end_of_stdin) {

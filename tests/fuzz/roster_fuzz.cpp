@@ -27,8 +27,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     require(peer.address.port != 0 && peer.address.ip.is_unicast() && seen.insert(peer.address).second);
     require(!peer.name.empty() && peer.name.size() <= max_roster_name && is_utf8(peer.name));
     again += again.back() == '[' ? "" : ",";
-    again += R"({"ip":")" + peer.address.ip.to_string() + R"(","port":)" + std::to_string(peer.address.port) +
-             R"(,"name":)";
+    again +=
+        R"({"ip":")" + peer.address.ip.to_string() + R"(","port":)" + std::to_string(peer.address.port) + R"(,"name":)";
     append_json_string(again, peer.name);
     again += R"(,"last_seen":)" + std::to_string(peer.last_seen) + '}';
   }

@@ -15,8 +15,7 @@ void require(bool holds) {
   if (!holds) std::abort();
 }
 
-constexpr std::size_t mandatory_v4 =
-    12;  // XOR-MAPPED-ADDRESS, or ERROR-CODE and the head of UNKNOWN-ATTRIBUTES
+constexpr std::size_t mandatory_v4 = 12;  // XOR-MAPPED-ADDRESS, or ERROR-CODE and the head of UNKNOWN-ATTRIBUTES
 constexpr std::size_t mandatory_v6 = 24;  // XOR-MAPPED-ADDRESS
 
 /// The id that the corpus was written for, RFC 5769's, so that its answers are answers to the client.
@@ -29,8 +28,7 @@ class fixed_random : public random_source {
 };
 
 const endpoint v4{ip_address(ip_address::v4_bytes{192, 0, 2, 1}), 3478};
-const endpoint v6{
-    ip_address(ip_address::v6_bytes{0x20, 0x01, 0x0d, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1}), 3478};
+const endpoint v6{ip_address(ip_address::v6_bytes{0x20, 0x01, 0x0d, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1}), 3478};
 
 void feed_server(byte_view datagram, const endpoint& from, std::size_t mandatory) {
   const auto answer = answer_stun(datagram, from);
@@ -75,8 +73,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   const byte_view datagram(data, size);
   if (const auto message = decode_stun(datagram)) {
     require(looks_like_stun(datagram) && message->unknown.size() <= max_stun_unknown);
-    if (message->error)
-      require(message->error->code >= 300 && message->error->reason.size() <= max_stun_reason);
+    if (message->error) require(message->error->code >= 300 && message->error->reason.size() <= max_stun_reason);
   }
   feed_server(datagram, v4, mandatory_v4);
   feed_server(datagram, v6, mandatory_v6);

@@ -8,19 +8,19 @@
 #include <algorithm>
 #include <csignal>
 #include <cstdlib>
+#include <pty.h>
 #include <string>
 #include <string_view>
+#include <termios.h>
 #include <utility>
 
 #include <gtest/gtest.h>
 
 #include <fcntl.h>
 #include <poll.h>
-#include <pty.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
-#include <termios.h>
 #include <unistd.h>
 
 namespace nat::net {

@@ -215,9 +215,9 @@ TEST_P(udp_link_test, says_which_address_it_cannot_bind) {
   try {
     const udp_link second(loop.io, {address, here->local().port, false, GetParam().portable});
     FAIL() << "two sockets on one port";
-  } catch (const boost::system::system_error& error) {
-    EXPECT_EQ(error.code(), asio::error::address_in_use);
+  } catch (const std::runtime_error& error) {
     EXPECT_NE(std::string(error.what()).find(here->local().to_string()), std::string::npos) << error.what();
+    EXPECT_NE(std::string(error.what()).find("in use"), std::string::npos) << error.what();
   }
 }
 

@@ -41,8 +41,8 @@ class ws_client_answers_test : public ws_client_test {
 };
 
 TEST_F(ws_client_answers_test, a_refusal_gives_its_status_and_one_line) {
-  const auto taken = refusal(
-      "HTTP/1.1 409 Conflict\r\nRetry-After: 12\r\nContent-Length: 27\r\n\r\nthe name is taken\nby others");
+  const auto taken =
+      refusal("HTTP/1.1 409 Conflict\r\nRetry-After: 12\r\nContent-Length: 27\r\n\r\nthe name is taken\nby others");
   EXPECT_EQ(taken.status, 409U);
   EXPECT_EQ(taken.reason, "the name is taken");
   EXPECT_EQ(taken.retry_after, std::chrono::seconds(12));
@@ -66,7 +66,8 @@ TEST_F(ws_client_answers_test, a_long_reason_is_cut) {
 
 TEST_F(ws_client_answers_test, a_retry_after_that_is_no_number_of_seconds_is_not_there) {
   for (const auto* value : {"Wed, 21 Oct 2099 07:28:00 GMT", "-1", "1.5", "", "99999999999999999999"}) {
-    const auto busy = refusal("HTTP/1.1 503 Busy\r\nContent-Length: 0\r\nRetry-After: " + std::string(value) + "\r\n\r\n");
+    const auto busy =
+        refusal("HTTP/1.1 503 Busy\r\nContent-Length: 0\r\nRetry-After: " + std::string(value) + "\r\n\r\n");
     EXPECT_EQ(busy.status, 503U);
     EXPECT_EQ(busy.retry_after, std::nullopt) << value;
   }

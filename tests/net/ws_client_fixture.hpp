@@ -83,7 +83,8 @@ class ws_peer {
     co_await fill(header_size);
     const auto size = static_cast<std::size_t>(received_[1] & 0x7f);
     co_await fill(header_size + size);
-    std::pair<std::uint8_t, std::string> out{static_cast<std::uint8_t>(received_[0] & 0xf), received_.substr(header_size, size)};
+    std::pair<std::uint8_t, std::string> out{static_cast<std::uint8_t>(received_[0] & 0xf),
+                                             received_.substr(header_size, size)};
     for (std::size_t i = 0; i < size; ++i) {
       out.second[i] = static_cast<char>(out.second[i] ^ received_[2 + i % 4]);
     }

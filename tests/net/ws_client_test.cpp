@@ -168,7 +168,8 @@ TEST_F(ws_client_test, says_that_nobody_listens) {
 TEST_F(ws_client_test, says_that_a_name_does_not_exist) {
   const auto name = std::string(64, 'x') + ".invalid";  // no label is so long: nobody needs to be asked
   const auto reached = loop.finish(make_client()->connect(url("ws://" + name)));
-  EXPECT_TRUE(std::get<ws_error>(reached).reason.starts_with("cannot resolve " + name)) << std::get<ws_error>(reached).reason;
+  EXPECT_TRUE(std::get<ws_error>(reached).reason.starts_with("cannot resolve " + name))
+      << std::get<ws_error>(reached).reason;
 }
 
 TEST_F(ws_client_test, abandon_ends_a_connect_whose_name_is_being_resolved) {

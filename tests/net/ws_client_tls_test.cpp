@@ -1,6 +1,5 @@
 #include "ws_client_fixture.hpp"
 
-
 #include <boost/system/system_error.hpp>
 #include <openssl/bio.h>
 #include <openssl/pem.h>
@@ -42,7 +41,8 @@ identity make_identity(const std::string& names) {
   const auto* common_name = reinterpret_cast<const unsigned char*>("natpeer test");
   ::X509_NAME_add_entry_by_txt(subject, "CN", MBSTRING_ASC, common_name, -1, -1, 0);
   ::X509_set_issuer_name(certificate, subject);
-  const std::pair<int, std::string> extensions[] = {{NID_basic_constraints, "critical,CA:TRUE"}, {NID_subject_alt_name, names}};
+  const std::pair<int, std::string> extensions[] = {{NID_basic_constraints, "critical,CA:TRUE"},
+                                                    {NID_subject_alt_name, names}};
   for (const auto& [kind, value] : extensions) {
     X509_EXTENSION* extension = ::X509V3_EXT_conf_nid(nullptr, nullptr, kind, value.c_str());
     ::X509_add_ext(certificate, extension, -1);
@@ -148,7 +148,8 @@ TEST_F(ws_client_tls_test, does_not_follow_a_redirect_from_tls_to_plain) {
   const auto asked_in_plain = loop.start(plain.next_connection());
   const auto target = "http://" + plain.address() + "/websocket";
   loop.finish(peer->write("HTTP/1.1 302 Found\r\nLocation: " + target + "\r\nContent-Length: 0\r\n\r\n"));
-  EXPECT_EQ(std::get<ws_refused>(loop.finish(std::move(answer))).reason, "redirected to " + target + ", which is not followed");
+  EXPECT_EQ(std::get<ws_refused>(loop.finish(std::move(answer))).reason,
+            "redirected to " + target + ", which is not followed");
   EXPECT_FALSE(test_loop::has_ended(asked_in_plain));
 }
 
@@ -190,7 +191,8 @@ TEST_F(ws_client_tls_test, says_which_certificates_it_cannot_read) {
     make_client();
     FAIL() << "no such file";
   } catch (const std::runtime_error& error) {
-    EXPECT_TRUE(std::string(error.what()).starts_with("cannot use the certificates in /nowhere/ca.pem: ")) << error.what();
+    EXPECT_TRUE(std::string(error.what()).starts_with("cannot use the certificates in /nowhere/ca.pem: "))
+        << error.what();
   }
 }
 

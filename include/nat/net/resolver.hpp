@@ -1,6 +1,8 @@
 // Names to addresses.
 #pragma once
 
+#include "nat/endpoint.hpp"
+
 #include <cstddef>
 #include <cstdint>
 #include <string>
@@ -9,13 +11,12 @@
 #include <boost/asio/awaitable.hpp>
 #include <boost/asio/ip/udp.hpp>
 
-#include "nat/endpoint.hpp"
-
 namespace nat::net {
 
 struct resolved {
-  std::vector<endpoint> endpoints;  ///< in the system's order of preference (RFC 6724), each once, at most `max_endpoints`
-  std::string error;                ///< why there are none
+  std::vector<endpoint>
+      endpoints;      ///< in the system's order of preference (RFC 6724), each once, at most `max_endpoints`
+  std::string error;  ///< why there are none
 };
 
 class resolver {

@@ -1,18 +1,20 @@
 // stdin and stdout of whatever kind: terminal, pipe, socket, regular file, /dev/null, closed.
 //
-// Each has a thread of its own that makes the blocking calls. The alternative, O_NONBLOCK, belongs to the open file, not to us:
-// set on a terminal or an inherited pipe it changes the shell's and the neighbours' too, and stays after a kill -9.
+// Each has a thread of its own that makes the blocking calls. The alternative, O_NONBLOCK, belongs to the open file,
+// not to us: set on a terminal or an inherited pipe it changes the shell's and the neighbours' too, and stays after a
+// kill -9.
 #pragma once
+
+#include "nat/bytes.hpp"
 
 #include <cstddef>
 #include <memory>
-#include <system_error>
 
 #include <boost/asio/awaitable.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/thread_pool.hpp>
 
-#include "nat/bytes.hpp"
+#include <system_error>
 
 namespace nat::net {
 
@@ -42,7 +44,8 @@ class input_stream {
   /// Ends the thread, which never waits for longer than a read that has something to read.
   ~input_stream();
 
-  /// The next bytes, as soon as there are any, 1..max_chunk; they hold until the next call. Empty: the end, which an error is too.
+  /// The next bytes, as soon as there are any, 1..max_chunk; they hold until the next call. Empty: the end, which an
+  /// error is too.
   boost::asio::awaitable<byte_view> next();
   /// Ends a `next` that waits, and every later one.
   void stop() { stop_.wake(); }
@@ -65,11 +68,15 @@ class output_stream {
   /// Ends a `write` that waits, and every later one.
   void stop() { stop_.wake(); }
 
-  /// Writes everything. `EPIPE`: whoever read it is gone; `ECANCELED`: stopped; others as write(2) gives them, a full disk say.
+  /// Writes everything. `EPIPE`: whoever read it is gone; `ECANCELED`: stopped; others as write(2) gives them, a full
+  /// disk say.
   boost::asio::awaitable<std::error_code> write(byte_view bytes);
+  /// Whether a `write` is under way. One to a stopped terminal (^S) cannot be interrupted, so a program that ends now
+  /// should not wait for it.
+  bool busy() const { return busy_; }
 
-  /// Returns when the other end of a pipe or socket is closed. Not every system and kind of file tells: then it waits for ever, and the
-  /// next `write` finds out.
+  /// Returns when the other end of a pipe or socket is closed. Not every system and kind of file tells: then it waits
+  /// for ever, and the next `write` finds out.
   boost::asio::awaitable<void> closed();
 
  private:
@@ -77,6 +84,7 @@ class output_stream {
 
   int fd_;
   std::size_t max_write_;
+  bool busy_ = false;
   wake_pipe stop_;
   class hangup_watch;
   std::unique_ptr<hangup_watch> hangup_;

@@ -1,6 +1,9 @@
 // One UDP socket, IPv4 and IPv6, that receives and sends datagrams in batches.
 #pragma once
 
+#include "nat/bytes.hpp"
+#include "nat/endpoint.hpp"
+
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -9,9 +12,6 @@
 #include <boost/asio/awaitable.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/ip/udp.hpp>
-
-#include "nat/bytes.hpp"
-#include "nat/endpoint.hpp"
 
 namespace nat::net {
 
@@ -60,13 +60,13 @@ class udp_link {
   /// The bound address; `::` stands for every address of the machine.
   endpoint local() const;
 
-  /// Waits for datagrams and returns at least one, at most a batch (64 KiB x 16 as the kernel hands them out). The views hold until
-  /// the next call.
+  /// Waits for datagrams and returns at least one, at most a batch (64 KiB x 16 as the kernel hands them out). The
+  /// views hold until the next call.
   boost::asio::awaitable<std::span<const datagram_in>> receive();
 
   /// Sends from the front what the kernel takes now and returns how many datagrams are done with. Fewer than all: its
-  /// buffer is full, await `writable()`. What it refuses for another reason is counted and dropped: an unreachable peer never
-  /// ends the program. Neighbours of one size to one destination leave in one segmentation-offloaded call.
+  /// buffer is full, await `writable()`. What it refuses for another reason is counted and dropped: an unreachable peer
+  /// never ends the program. Neighbours of one size to one destination leave in one segmentation-offloaded call.
   std::size_t send(std::span<const datagram_out> datagrams);
   boost::asio::awaitable<void> writable();
 

@@ -1,6 +1,10 @@
 // A natpeer's websocket to its coordinator (RFC 6455): connect, register, messages in, pings out.
 #pragma once
 
+#include "nat/coordinator_url.hpp"
+#include "nat/endpoint.hpp"
+#include "nat/net/resolver.hpp"
+
 #include <chrono>
 #include <functional>
 #include <memory>
@@ -11,10 +15,6 @@
 
 #include <boost/asio/awaitable.hpp>
 #include <boost/asio/io_context.hpp>
-
-#include "nat/coordinator_url.hpp"
-#include "nat/endpoint.hpp"
-#include "nat/net/resolver.hpp"
 
 namespace nat::net {
 

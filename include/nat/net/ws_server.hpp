@@ -27,10 +27,8 @@ class ws_session;
 
 // Everything is tied to the executor's concrete type: the type-erased one of Asio's defaults costs memory in
 // each object.
-using tcp_socket =
-    boost::asio::basic_stream_socket<boost::asio::ip::tcp, boost::asio::io_context::executor_type>;
-using tcp_acceptor =
-    boost::asio::basic_socket_acceptor<boost::asio::ip::tcp, boost::asio::io_context::executor_type>;
+using tcp_socket = boost::asio::basic_stream_socket<boost::asio::ip::tcp, boost::asio::io_context::executor_type>;
+using tcp_acceptor = boost::asio::basic_socket_acceptor<boost::asio::ip::tcp, boost::asio::io_context::executor_type>;
 using steady_clock = std::chrono::steady_clock;
 using tcp_timer = boost::asio::basic_waitable_timer<steady_clock, boost::asio::wait_traits<steady_clock>,
                                                     boost::asio::io_context::executor_type>;
@@ -43,8 +41,7 @@ struct ws_request {
   std::string_view method;
   std::string_view target;
   ip_address from;
-  bool upgrade =
-      false;  ///< a complete opening handshake (RFC 6455, 4.2.1); a broken one never comes this far
+  bool upgrade = false;  ///< a complete opening handshake (RFC 6455, 4.2.1); a broken one never comes this far
 };
 
 /// 101: the request becomes the websocket `id`. Anything else is sent with `text` as its body, and the
@@ -80,12 +77,9 @@ struct ws_server_options {
   std::uint16_t port = 0;  ///< 0: any free port
   /// Open sockets, websockets or not; beyond them new connections wait in the kernel's backlog.
   std::size_t max_sockets = 10'128;
-  steady_clock::duration handshake_timeout =
-      std::chrono::seconds(10);  ///< from accept to the end of the answer
-  steady_clock::duration close_timeout =
-      std::chrono::seconds(2);  ///< for the closing handshake (RFC 6455, 7.1.1)
-  steady_clock::duration linger_timeout =
-      std::chrono::seconds(1);  ///< to read an answer whose request was cut short
+  steady_clock::duration handshake_timeout = std::chrono::seconds(10);  ///< from accept to the end of the answer
+  steady_clock::duration close_timeout = std::chrono::seconds(2);       ///< for the closing handshake (RFC 6455, 7.1.1)
+  steady_clock::duration linger_timeout = std::chrono::seconds(1);  ///< to read an answer whose request was cut short
 };
 
 class ws_server {
@@ -130,8 +124,7 @@ class ws_server {
   tcp_timer accept_retry_;
   bool accepting_ = false;  ///< one accept is under way
   std::unordered_set<session_ptr> sessions_;
-  std::unordered_map<ws_id, ws_session*>
-      websockets_;  ///< from the answer that chose the id until `on_closed`
+  std::unordered_map<ws_id, ws_session*> websockets_;  ///< from the answer that chose the id until `on_closed`
 };
 
 }  // namespace nat::net
