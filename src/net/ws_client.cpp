@@ -177,7 +177,9 @@ struct ws_client::connection_of final : connection {
       const auto [error] = co_await layer.async_handshake(asio::ssl::stream_base::client, await);
       if (error) {
         const auto verified = ::SSL_get_verify_result(layer.native_handle());
-        const auto why = verified == X509_V_OK ? describe(error) : ::X509_verify_cert_error_string(verified);
+        const auto why = verified == X509_V_OK ? describe(error)
+                                               : std::string("the certificate does not verify: ") +
+                                                     ::X509_verify_cert_error_string(verified);
         co_return ws_error{"no TLS with " + url.authority() + ": " + why};
       }
     }
