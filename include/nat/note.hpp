@@ -42,9 +42,9 @@ struct note {
 /// A queue of notes with a limit on how many come in how short a time.
 class note_queue {
  public:
-  // A topic of 1000 that appears at once is told in full; after that 20 notes a second.
-  static constexpr std::size_t burst = 4096;
-  static constexpr duration refill = std::chrono::milliseconds(50);
+  // A topic of 1000 that appears at once and is heard is told in full; after that 5 notes a second.
+  static constexpr std::size_t burst = 2048;
+  static constexpr duration refill = std::chrono::milliseconds(200);
 
   void push(time_point now, note what) {
     tokens_ = std::min(burst, tokens_ + static_cast<std::size_t>((now - refilled_) / refill));

@@ -10,8 +10,12 @@ namespace nat {
 
 class pacer {
  public:
-  /// `bits_per_second` > 0. The bucket holds `burst_time` worth of bytes, but at least `least_burst`.
-  explicit pacer(std::uint64_t bits_per_second);
+  // Timers fire up to about a millisecond late; the bucket lets the average hold all the same.
+  static constexpr duration burst_time = std::chrono::milliseconds(4);
+  static constexpr std::size_t least_burst = 12'320;  // ten datagrams: RFC 6928's initial window
+
+  /// `bits_per_second` > 0. The bucket holds `burst_time` worth of bytes, but at least `burst`.
+  explicit pacer(std::uint64_t bits_per_second, std::size_t burst = least_burst);
 
   /// Whether something may be sent now. What is sent may overdraw the bucket; the debt is waited for.
   bool ready(time_point now) const { return now >= free_at_; }
@@ -19,10 +23,6 @@ class pacer {
   void on_sent(time_point now, std::size_t bytes);
   /// When something may be sent next; a moment that has passed means now.
   time_point next_time() const { return free_at_; }
-
-  // Timers fire up to about a millisecond late; the bucket lets the average hold all the same.
-  static constexpr duration burst_time = std::chrono::milliseconds(4);
-  static constexpr std::size_t least_burst = 12'320;  // ten datagrams: RFC 6928's initial window
 
  private:
   duration time_for(std::size_t bytes) const;

@@ -95,6 +95,11 @@ class peer {
   std::uint64_t packets_sent() const { return sender_.packets(); }
 
  private:
+  // However long and restless a coordinator's lists are: 4096 PINGs a second, the seed's interval for a topic of 1000,
+  // and at once one to each peer of the longest list.
+  static constexpr std::uint64_t max_ping_rate = 4096 * header_size * 8;  // bit/s
+  static constexpr std::size_t max_ping_burst = max_roster_peers * header_size;
+
   void on_list(time_point now, std::string_view message);
   void on_packet(time_point now, unix_millis wall, const endpoint& from, byte_view datagram);
   bool is_no_peer(const roster_entry& entry) const;
@@ -110,7 +115,7 @@ class peer {
   void handle(time_point now, const registration_events::rejected& event);
   void handle(time_point now, const registration_events::left& event);
 
-  void ping(const endpoint& to);
+  void ping(time_point now, const endpoint& to);
   void ping_in_turn(time_point now);
   duration ping_slot() const;
   void note_peer(time_point now, note_kind kind, const known_peer& who);
@@ -123,6 +128,7 @@ class peer {
   sender sender_;
   receiver receiver_;
   outbox outbox_;
+  pacer ping_pacer_;
   note_queue notes_;
   peer_counters counters_;
   std::deque<coordinator_command> commands_;

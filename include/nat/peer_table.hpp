@@ -10,8 +10,9 @@
 #include <cstdint>
 #include <functional>
 #include <string>
-#include <unordered_map>
 #include <vector>
+
+#include <boost/container/flat_map.hpp>
 
 namespace nat {
 
@@ -23,6 +24,7 @@ struct known_peer {
   time_point last_heard{};     ///< meaningful once heard
   deadline kept_until;         ///< set while the newest list lacks it (see `peer_table::update`)
   std::uint64_t received = 0;  ///< DATA packets
+  std::size_t unproven = 0;    ///< bytes of DATA sent to it while it was not heard
 };
 
 class peer_table {
@@ -56,6 +58,8 @@ class peer_table {
   deadline next_deadline() const;
 
   const std::vector<known_peer>& peers() const { return peers_; }
+  /// For who keeps count of what was sent to each; addresses and names stay as they are.
+  std::vector<known_peer>& peers() { return peers_; }
   bool empty() const { return peers_.empty(); }
   std::size_t size() const { return peers_.size(); }
 
@@ -72,7 +76,8 @@ class peer_table {
   bool heard_as_stranger(time_point now, const endpoint& from) const;
 
   std::vector<known_peer> peers_;  // in the order of the list
-  std::unordered_map<endpoint, std::size_t> index_;
+  // Ordered, not hashed: a coordinator chooses the addresses, and could choose them to collide.
+  boost::container::flat_map<endpoint, std::size_t> index_;
   std::size_t kept_ = 0;                             // peers with `kept_until`
   std::array<stranger, max_strangers> strangers_{};  // a ring: the oldest makes room
   std::size_t next_stranger_ = 0;

@@ -31,6 +31,7 @@ class receiver {
   output_mode mode_;
   std::vector<std::uint8_t> ready_;
   std::size_t being_written_ = 0;
+  bool full_ = false;  ///< until a write is done: formatting what is dropped costs, too
 };
 
 }  // namespace nat

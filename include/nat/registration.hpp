@@ -31,7 +31,9 @@ struct refused {  ///< it answered the registration with an HTTP status that is 
   std::string reason;
   std::optional<std::chrono::seconds> retry_after;
 };
-struct joined {};
+struct joined {
+  std::optional<endpoint> remote;  ///< the server's address, where a redirect led to another than the one reached
+};
 struct text {  ///< a text message
   std::string_view message;
 };
@@ -107,6 +109,7 @@ class registration {
 
   /// What to register, and what is registered.
   const std::optional<endpoint>& address() const { return address_; }
+  const std::optional<endpoint>& joined_address() const { return joined_address_; }
   bool over_loopback() const { return over_loopback_; }
   bool ever_registered() const { return ever_registered_; }
 
@@ -123,6 +126,7 @@ class registration {
 
   void reach();
   void join();
+  void rejoin(time_point now);
   void retry(time_point now, registration_events::retry_later::cause why, std::string reason, duration at_least = {});
   void end(registration_event why);
 
@@ -131,6 +135,7 @@ class registration {
   deadline wake_;  ///< meaning depends on the state; in `registered` the next ping
   backoff backoff_{first_backoff, backoff_cap};
   std::optional<endpoint> address_;
+  std::optional<endpoint> joined_address_;  ///< what the present registration was made with
   bool address_is_fresh_ = false;
   bool over_loopback_ = false;
   bool ever_registered_ = false;

@@ -45,8 +45,13 @@ class sender {
   void on_input_end() { splitter_.end(); }
   void on_peers_changed(time_point now, const std::vector<known_peer>& peers) { gate_.update(now, peers); }
 
-  /// Puts what may be sent now into `out`, for each of `peers`.
-  void pump(time_point now, const std::vector<known_peer>& peers, random_source& random, outbox& out);
+  // An address that is listed is not yet a peer's: nobody shall be flooded because somebody registered his address. One
+  // that is not heard gets so much DATA and no more, until it is heard (again, after a while: RFC 7675, 5.1).
+  static constexpr std::size_t max_unproven = 65'536;
+  static constexpr duration consent = std::chrono::seconds(30);
+
+  /// Puts what may be sent now into `out`, for each of `peers` that may have it.
+  void pump(time_point now, std::vector<known_peer>& peers, random_source& random, outbox& out);
 
   /// When `pump` has something to do again, `out` having room.
   deadline next_deadline();
@@ -57,6 +62,8 @@ class sender {
   std::uint64_t packets() const { return packets_; }
 
  private:
+  void choose_recipients(time_point now, std::vector<known_peer>& peers);
+  void address_burst(time_point now, outbox& out);
   void discard(time_point now);
 
   // Packets of one burst stand together for each peer, so that they can leave in one segmentation-offloaded call.
@@ -66,6 +73,7 @@ class sender {
   input_splitter splitter_;
   pacer pacer_;
   std::vector<outbox::packet_ref> burst_;
+  std::vector<known_peer*> recipients_;  ///< during `pump` only
   std::uint64_t packets_ = 0;
 };
 

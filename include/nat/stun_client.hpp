@@ -124,6 +124,7 @@ class stun_client {
   deadline v6_at_;       ///< when IPv6's servers are to be asked, if IPv4 stays silent
   deadline next_round_;  ///< set by a round's success or failure
   deadline answered_at_;
+  bool started_ = false;
   backoff retry_{stun_retry_first_bound, stun_retry_last_bound};
   bool round_failed_ = false;          ///< an event to give out
   std::optional<endpoint> announced_;  ///< the last mapped address given out

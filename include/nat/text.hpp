@@ -21,7 +21,8 @@ std::size_t utf8_cut(std::string_view text, std::size_t limit);
 void append_visible(std::string& out, std::string_view text);
 std::string visible(std::string_view text);
 
-/// Appends `text`, which is UTF-8, as a JSON string with its quotes (RFC 8259, 7).
+/// Appends `text`, which is UTF-8, as a JSON string with its quotes (RFC 8259, 7). What a terminal would act on is
+/// escaped.
 void append_json_string(std::string& out, std::string_view text);
 
 }  // namespace nat

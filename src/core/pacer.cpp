@@ -5,9 +5,9 @@
 
 namespace nat {
 
-pacer::pacer(std::uint64_t bits_per_second) : bits_per_second_(bits_per_second), burst_{} {
+pacer::pacer(std::uint64_t bits_per_second, std::size_t burst) : bits_per_second_(bits_per_second), burst_{} {
   assert(bits_per_second > 0);
-  burst_ = std::max(burst_time, time_for(least_burst));
+  burst_ = std::max(burst_time, time_for(burst));
 }
 
 duration pacer::time_for(std::size_t bytes) const {

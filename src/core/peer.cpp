@@ -16,7 +16,8 @@ peer::peer(peer_config config, random_source& random)
       stun_(random),
       registration_(random),
       sender_(config_.input, config_.rate, config_.wait_for),
-      receiver_(config_.output) {}
+      receiver_(config_.output),
+      ping_pacer_(max_ping_rate, max_ping_burst) {}
 
 void peer::start(time_point now) {
   registration_.start();
@@ -67,7 +68,7 @@ void peer::on_packet(time_point now, unix_millis wall, const endpoint& from, byt
   }
   if (first) {
     note_peer(now, note_kind::peer_heard, *who);
-    ping(from);  // its NAT may have dropped our PINGs until now
+    ping(now, from);  // its NAT may have dropped our PINGs until now
     on_peers_changed(now);
   }
   if (!is_data) return;
@@ -108,7 +109,7 @@ void peer::on_list(time_point now, std::string_view message) {
     const auto& who = table_.peers()[i];
     note_peer(now, note_kind::peer_appeared, who);
     if (who.heard) note_peer(now, note_kind::peer_heard, who);
-    ping(who.address);
+    ping(now, who.address);
   }
   on_peers_changed(now);
 }
@@ -175,14 +176,15 @@ void peer::ping_in_turn(time_point now) {
   const auto& peers = table_.peers();
   // After a long sleep of the machine everyone is pinged once, not once for each interval slept through.
   for (std::size_t sent = 0; now >= *next_ping_ && sent < peers.size(); ++sent) {
-    ping(peers[ping_turn_++ % peers.size()].address);
+    ping(now, peers[ping_turn_++ % peers.size()].address);
     *next_ping_ += ping_slot();
   }
   if (now >= *next_ping_) next_ping_ = now + ping_slot();
 }
 
-void peer::ping(const endpoint& to) {
-  if (!outbox_.has_room(header_size, 1)) return;  // the next one is an interval away
+void peer::ping(time_point now, const endpoint& to) {
+  if (!outbox_.has_room(header_size, 1) || !ping_pacer_.ready(now)) return;  // the next one is an interval away
+  ping_pacer_.on_sent(now, header_size);
   const auto packet = outbox_.append(header_size);
   encode_header(outbox_.fill(packet), packet_kind::ping, random_);
   outbox_.send(packet, to);
@@ -222,10 +224,12 @@ void peer::settle_stun(time_point now) {
       const bool moved = registration_.address() && registration_.address() != mapped->address;
       notes_.push(now,
                   {.kind = moved ? note_kind::address_changed : note_kind::public_address, .where = mapped->address});
+      registration_.on_address(now, mapped->address);
     } else {
       notes_.push(now, {.kind = note_kind::stun_silent});
     }
   }
+  // The same address again is news too: a new connection waits for a fresh one.
   if (stun_.answered_at() && stun_.answered_at() != std::exchange(stun_answered_at_, stun_.answered_at())) {
     registration_.on_address(now, *stun_.mapped_address());
   }
@@ -255,7 +259,7 @@ void peer::handle(time_point now, const registration_events::retry_later& event)
 }
 
 void peer::handle(time_point now, const registration_events::registered&) {
-  notes_.push(now, {.kind = note_kind::registered, .where = registration_.address().value_or(endpoint{})});
+  notes_.push(now, {.kind = note_kind::registered, .where = registration_.joined_address().value_or(endpoint{})});
   list_is_first_ = true;
 }
 

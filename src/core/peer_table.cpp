@@ -1,7 +1,7 @@
 #include "nat/peer_table.hpp"
 
 #include <algorithm>
-#include <unordered_set>
+#include <set>
 #include <utility>
 
 namespace nat {
@@ -39,8 +39,8 @@ peer_table::changes peer_table::update(time_point now, const roster& list, const
 /// Of the peers that the list lacks, moves those that stay for a while to the end of `updated`, the others to `left`.
 void peer_table::keep_or_drop(time_point now, bool keep_missing, const std::vector<bool>& stays,
                               std::vector<known_peer>& updated, std::vector<known_peer>& left) {
-  std::unordered_set<endpoint> addresses;
-  std::unordered_set<std::string> names;
+  std::set<endpoint> addresses;
+  std::set<std::string> names;
   for (const auto& peer : updated) {
     addresses.insert(peer.address);
     names.insert(peer.name);
@@ -68,6 +68,7 @@ known_peer* peer_table::on_heard(time_point now, const endpoint& from, bool& fir
   auto& peer = peers_[at->second];
   first = !std::exchange(peer.heard, true);
   peer.last_heard = now;
+  peer.unproven = 0;
   return &peer;
 }
 
@@ -99,8 +100,11 @@ bool peer_table::expired(const known_peer& peer, time_point now) {
 }
 
 void peer_table::reindex() {
+  decltype(index_)::sequence_type all;
+  all.reserve(peers_.size());
+  for (std::size_t i = 0; i < peers_.size(); ++i) all.emplace_back(peers_[i].address, i);
   index_.clear();
-  for (std::size_t i = 0; i < peers_.size(); ++i) index_.emplace(peers_[i].address, i);
+  index_.insert(all.begin(), all.end());  // one sort; an address is there once
 }
 
 bool peer_table::heard_as_stranger(time_point now, const endpoint& from) const {

@@ -5,12 +5,14 @@
 namespace nat {
 
 bool receiver::on_payload(const output_source& source, byte_view payload) {
-  if (ready_.size() + being_written_ + payload.size() > max_unwritten) return false;
+  if (full_) return false;
   const auto before = ready_.size();
+  full_ = before + being_written_ + payload.size() > max_unwritten;
+  if (full_) return false;
   append_output(ready_, mode_, source, payload);
-  if (ready_.size() + being_written_ <= max_unwritten) return true;
-  ready_.resize(before);  // formatting made it too large
-  return false;
+  full_ = ready_.size() + being_written_ > max_unwritten;
+  if (full_) ready_.resize(before);  // formatting made it too large
+  return !full_;
 }
 
 void receiver::swap_output(std::vector<std::uint8_t>& empty) {
@@ -25,6 +27,7 @@ void receiver::swap_output(std::vector<std::uint8_t>& empty) {
 void receiver::on_written(std::size_t bytes) {
   assert(bytes <= being_written_);
   being_written_ -= bytes;
+  full_ = false;
 }
 
 }  // namespace nat

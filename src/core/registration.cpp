@@ -18,6 +18,7 @@ void registration::reach() {
 void registration::join() {
   assert(address_);
   state_ = state::joining;
+  joined_address_ = address_;
   wake_.reset();
   command_ = coordinator_command::join;
 }
@@ -37,16 +38,17 @@ void registration::end(registration_event why) {
 }
 
 void registration::on_address(time_point now, const endpoint& address) {
-  const bool changed = address_ != address;
   address_ = address;
   address_is_fresh_ = true;
   if (state_ == state::ready) return join();
-  if (state_ == state::registered && changed) {
-    // The name is ours until the coordinator has seen the close: so close, then come back at once.
-    state_ = state::rejoining;
-    wake_ = now + leave_timeout;
-    command_ = coordinator_command::close;
-  }
+  if (state_ == state::registered && address_ != joined_address_) rejoin(now);
+}
+
+/// The name is ours until the coordinator has seen the close: so close, then come back at once.
+void registration::rejoin(time_point now) {
+  state_ = state::rejoining;
+  wake_ = now + leave_timeout;
+  command_ = coordinator_command::close;
 }
 
 void registration::on_event(time_point now, const coordinator_event& event) {
@@ -74,14 +76,16 @@ void registration::handle(time_point now, const coordinator_events::refused& eve
   retry(now, cause::refused, std::move(reason), event.retry_after.value_or(std::chrono::seconds(0)));
 }
 
-void registration::handle(time_point now, const coordinator_events::joined&) {
+void registration::handle(time_point now, const coordinator_events::joined& event) {
   if (state_ != state::joining) return;
   state_ = state::registered;
   ever_registered_ = true;
   answers_pings_ = false;
   registered_at_ = last_heard_ = now;
   wake_ = now + ping_interval;
+  if (event.remote) over_loopback_ = event.remote->ip.is_loopback();
   event_ = registration_events::registered{};
+  if (address_ != joined_address_) rejoin(now);  // it changed during the upgrade
 }
 
 void registration::handle(time_point now, const coordinator_events::text&) { last_heard_ = now; }

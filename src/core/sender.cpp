@@ -22,15 +22,24 @@ void start_gate::update(time_point now, const std::vector<known_peer>& peers) {
   open_ = !wake_;
 }
 
-void sender::pump(time_point now, const std::vector<known_peer>& peers, random_source& random, outbox& out) {
+namespace {
+
+bool has_consent(time_point now, const known_peer& peer) {
+  return peer.heard && now - peer.last_heard < sender::consent;
+}
+
+}  // namespace
+
+void sender::pump(time_point now, std::vector<known_peer>& peers, random_source& random, outbox& out) {
   if (!gate_.is_open()) return;
-  if (peers.empty()) return discard(now);
   for (;;) {
+    choose_recipients(now, peers);
+    if (recipients_.empty()) return discard(now);
     burst_.clear();
     while (burst_.size() < max_burst && pacer_.ready(now)) {
       const auto payload = splitter_.front();
       const auto size = header_size + payload.size();
-      if (payload.empty() || !out.has_room(size, (burst_.size() + 1) * peers.size())) break;
+      if (payload.empty() || !out.has_room(size, (burst_.size() + 1) * recipients_.size())) break;
       const auto packet = out.append(size);
       const auto bytes = out.fill(packet);
       encode_header(bytes, packet_kind::data, random);
@@ -40,10 +49,27 @@ void sender::pump(time_point now, const std::vector<known_peer>& peers, random_s
       burst_.push_back(packet);
       ++packets_;
     }
-    for (const auto& peer : peers) {
-      for (const auto packet : burst_) out.send(packet, peer.address);
-    }
+    address_burst(now, out);
     if (burst_.size() < max_burst) return;
+  }
+}
+
+/// Each of them may have one packet at least, so that no packet in the outbox is nobody's.
+void sender::choose_recipients(time_point now, std::vector<known_peer>& peers) {
+  recipients_.clear();
+  for (auto& peer : peers) {
+    if (has_consent(now, peer) || peer.unproven + max_datagram <= max_unproven) recipients_.push_back(&peer);
+  }
+}
+
+void sender::address_burst(time_point now, outbox& out) {
+  for (auto* peer : recipients_) {
+    const bool proven = has_consent(now, *peer);
+    for (const auto packet : burst_) {
+      if (!proven && peer->unproven + packet.size > max_unproven) break;
+      if (!proven) peer->unproven += packet.size;
+      out.send(packet, peer->address);
+    }
   }
 }
 

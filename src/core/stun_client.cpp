@@ -14,6 +14,7 @@ bool contains(const std::vector<endpoint>& list, const endpoint& what) {
 }  // namespace
 
 void stun_client::start(time_point now, std::span<const endpoint> servers) {
+  started_ = true;
   v4_.servers.clear();
   v6_.servers.clear();
   for (const auto& server : servers.first(std::min(servers.size(), max_stun_servers))) {
@@ -28,6 +29,7 @@ void stun_client::start(time_point now, std::span<const endpoint> servers) {
 }
 
 void stun_client::refresh(time_point now) {
+  if (!started_) return;
   v4_.open.clear();
   v6_.open.clear();
   begin_round(now);
@@ -41,6 +43,7 @@ bool stun_client::on_datagram(time_point now, const endpoint& from, byte_view da
 }
 
 void stun_client::on_time(time_point now) {
+  if (!started_) return;
   if (next_round_ && *next_round_ <= now) begin_round(now);
   retransmit(now, v4_);
   retransmit(now, v6_);
@@ -143,7 +146,9 @@ bool stun_client::on_answer(time_point now, const endpoint& from, const stun_mes
 
   const auto server = asked->server;
   const auto mapped = answer.mapped_address();
-  if (success && answer.unknown.empty() && mapped && is_usable(*mapped)) {
+  // Only a server on this machine can see us at a loopback address.
+  const bool elsewhere = mapped && mapped->ip.is_loopback() && !from.ip.is_loopback();
+  if (success && answer.unknown.empty() && mapped && is_usable(*mapped) && !elsewhere) {
     succeed(now, of, server, *mapped);
   } else if (!follow_alternate(now, of, *asked, answer)) {
     fail(now, of, server);

@@ -33,10 +33,15 @@ code_point decode_front(std::string_view text) {
 
 bool is_control(char32_t value) { return value < 0x20 || (value >= 0x7f && value <= 0x9f); }
 
-/// Characters that reorder what stands around them, and so can make a line read as another's.
-bool is_bidi_control(char32_t value) {
-  return value == 0x061c || value == 0x200e || value == 0x200f || (value >= 0x202a && value <= 0x202e) ||
-         (value >= 0x2066 && value <= 0x2069);
+/// Characters that reorder what stands around them, break lines or cannot be seen, and so can make a line read as
+/// another's.
+bool is_deceptive(char32_t value) {
+  const bool reorders = value == 0x061c || value == 0x200e || value == 0x200f || (value >= 0x202a && value <= 0x202e) ||
+                        (value >= 0x2066 && value <= 0x2069);
+  const bool breaks_lines = value == 0x2028 || value == 0x2029;
+  // ZWNJ and ZWJ (U+200C, U+200D) belong to ordinary text in many scripts, and to emoji.
+  const bool invisible = value == 0x200b || value == 0xfeff || (value >= 0xe0000 && value <= 0xe007f);
+  return reorders || breaks_lines || invisible;
 }
 
 void append_hex_byte(std::string& out, std::uint8_t byte) {
@@ -54,7 +59,7 @@ void append_escaped(std::string& out, char32_t value) {
   }
   if (value <= 0xff) return append_hex_byte(out, static_cast<std::uint8_t>(value));
   out += "\\u{";
-  for (int shift = 12; shift >= 0; shift -= 4) out += hex_digits[(value >> shift) & 0xf];
+  for (int shift = value > 0xffff ? 16 : 12; shift >= 0; shift -= 4) out += hex_digits[(value >> shift) & 0xf];
   out += '}';
 }
 
@@ -98,7 +103,7 @@ void append_visible(std::string& out, std::string_view text) {
       text.remove_prefix(1);
       continue;
     }
-    if (is_control(value) || is_bidi_control(value)) {
+    if (is_control(value) || is_deceptive(value)) {
       append_escaped(out, value);
     } else {
       out += text.substr(0, size);
@@ -115,18 +120,19 @@ std::string visible(std::string_view text) {
 
 void append_json_string(std::string& out, std::string_view text) {
   out += '"';
-  for (const char c : text) {
-    const auto byte = static_cast<std::uint8_t>(c);
-    if (c == '"' || c == '\\') {
+  while (!text.empty()) {
+    const auto [value, size] = decode_front(text);
+    const auto length = std::max<std::size_t>(size, 1);
+    if (value == '"' || value == '\\') {
       out += '\\';
-      out += c;
-    } else if (byte < 0x20) {
-      out += "\\u00";
-      out += hex_digits[byte >> 4];
-      out += hex_digits[byte & 0xf];
+      out += text.front();
+    } else if (size != 0 && value <= 0xffff && (is_control(value) || is_deceptive(value))) {
+      out += "\\u";
+      for (int shift = 12; shift >= 0; shift -= 4) out += hex_digits[(value >> shift) & 0xf];
     } else {
-      out += c;
+      out += text.substr(0, length);
     }
+    text.remove_prefix(length);
   }
   out += '"';
 }

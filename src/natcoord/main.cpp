@@ -1,3 +1,5 @@
+#include "nat/net/process.hpp"
+
 #include "options.hpp"
 #include "run.hpp"
 
@@ -6,6 +8,7 @@
 #include <variant>
 
 int main(int argc, char** argv) {
+  nat::net::open_standard_descriptors();
   try {
     const auto parsed = natcoord::parse_options(argc, argv);
     if (const auto* status = std::get_if<int>(&parsed)) return *status;

@@ -131,7 +131,8 @@ ws_answer service::on_request(const ws_request& request) {
   if (path == "/healthz" && reads) return {200, "ok", 0, std::nullopt};
   if (path != "/websocket" || request.method != "GET") return refuse(404, "there is /websocket and /healthz here");
   auto answer = on_join(request, mark == std::string_view::npos ? "" : request.target.substr(mark + 1));
-  if (answer.status != 101) spdlog::debug("refused {}: {} {}", request.from.to_string(), answer.status, answer.text);
+  if (answer.status != 101)
+    spdlog::debug("refused {}: {} {}", request.from.to_string(), answer.status, nat::visible(answer.text));
   return answer;
 }
 
@@ -180,18 +181,23 @@ void service::on_exhausted(const std::error_code& error) {
 // What the coordinator wants done.
 
 void service::act() {
-  while (const auto action = engine_.next_action()) {
+  for (;;) {
+    const auto before = nat::net::thread_cpu_time();  // making a list costs, too
+    const auto action = engine_.next_action();
+    if (!action) break;
     std::visit([this](const auto& what) { act(what); }, *action);
+    const auto* list = std::get_if<nat::send_list>(&*action);
+    if (list == nullptr) continue;
+    const auto cost = nat::net::thread_cpu_time() - before;
+    engine_.on_list_cost(now(), cost);
+    spdlog::trace("a list of {} bytes to {} peers took {} us", list->text->size(), list->to.size(),
+                  cost.count() / 1000);
   }
   wake_at_deadline();
 }
 
 void service::act(const nat::send_list& list) {
-  const auto before = nat::net::thread_cpu_time();
   for (const auto id : list.to) server_.send_text(id, list.text);
-  const auto cost = nat::net::thread_cpu_time() - before;
-  engine_.on_list_cost(now(), cost);
-  spdlog::trace("a list of {} bytes to {} peers took {} us", list.text->size(), list.to.size(), cost.count() / 1000);
 }
 
 void service::wake_at_deadline() {

@@ -1,4 +1,4 @@
-#include "nat/net/stdio.hpp"
+#include "nat/net/process.hpp"
 
 #include "options.hpp"
 #include "run.hpp"

@@ -9,7 +9,12 @@ namespace {
 
 double seconds(nat::duration time) { return std::chrono::duration<double>(time).count(); }
 
-std::string peer(const nat::note& note) { return "peer " + nat::visible(note.name) + " at " + note.where.to_string(); }
+std::string peer(const nat::note& note) {
+  constexpr std::size_t longest_name = 128;  // bytes, natcoord's own limit; a server without one shall not fill a log
+  auto name = nat::visible(note.name);
+  name.resize(nat::utf8_cut(name, longest_name));
+  return "peer " + name + " at " + note.where.to_string();
+}
 
 }  // namespace
 

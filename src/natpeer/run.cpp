@@ -24,6 +24,7 @@
 
 #include "notes.hpp"
 
+#include <algorithm>
 #include <array>
 #include <chrono>
 #include <csignal>
@@ -39,6 +40,7 @@
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/signal_set.hpp>
 #include <boost/asio/steady_timer.hpp>
+#include <boost/asio/thread_pool.hpp>
 #include <spdlog/sinks/stdout_color_sinks.h>
 #include <spdlog/spdlog.h>
 
@@ -91,7 +93,9 @@ class program {
   nat::net::random_pool random_;
   nat::peer engine_;
   nat::net::udp_link link_;
-  nat::net::resolver names_{io_};
+  asio::thread_pool lookups_{1};  // of its own: a dead STUN name must not delay the coordinator's
+  nat::net::resolver names_{lookups_};
+  std::shared_ptr<nat::net::tls_trust> trust_;
   std::shared_ptr<nat::net::ws_client> client_;
   asio::signal_set signals_{io_, SIGINT, SIGTERM};
   asio::steady_timer wake_{io_};
@@ -115,7 +119,8 @@ class program {
 program::program(const options& options)
     : options_(options),
       engine_(options.engine, random_),
-      link_(io_, {.bind = options.bind, .port = options.bind_port}) {}
+      link_(io_, {.bind = options.bind, .port = options.bind_port}),
+      trust_(std::make_shared<nat::net::tls_trust>(options.ca_file)) {}
 
 int program::run() {
   spdlog::debug("natpeer {} on {}", NATPEER_VERSION, link_.local().to_string());
@@ -143,8 +148,9 @@ int program::run() {
       counters.pings_received, counters.malformed);
   const auto& ended = *engine_.ended();
   if (!ended.reason.empty()) std::fprintf(stderr, "natpeer: %s\n", nat::visible(ended.reason).c_str());
-  // Neither a lookup nor a write to a stopped terminal can be interrupted, and an ordinary end would wait for them.
-  const bool stuck = output_.busy() || names_.busy() || (client_ && client_->is_resolving());
+  // A lookup cannot be interrupted, nor a write to a stopped terminal, nor a read that somebody else has emptied the
+  // pipe for; and an ordinary end would wait for them.
+  const bool stuck = !input_.stop() || !output_.stop() || names_.busy() || (client_ && client_->is_resolving());
   if (stuck) std::_Exit(ended.status);
   return ended.status;
 }
@@ -159,6 +165,7 @@ void program::launch(awaitable<void> pump) {
 // ---- the pumps
 
 awaitable<void> program::pump_input() {
+  static_assert(nat::net::input_stream::max_chunk <= nat::input_splitter::max_chunk);
   for (;;) {
     while (!engine_.wants_input()) co_await input_wanted_.wait();
     const auto chunk = co_await input_.next();
@@ -216,18 +223,19 @@ awaitable<void> program::pump_blocked() {
   }
 }
 
+/// Each name that resolves joins the race at once; literal addresses do not wait for names.
 awaitable<void> program::pump_lookups() {
+  auto hosts = options_.stun;
+  std::ranges::stable_partition(hosts, [](const host_port& at) { return nat::ip_address::parse(at.host).has_value(); });
   for (;;) {
     co_await lookup_wanted_.wait();
     std::vector<nat::endpoint> servers;
-    std::string error;
-    for (const auto& [host, port] : options_.stun) {
-      auto found = co_await names_.resolve(host, port);
+    for (const auto& [host, port] : hosts) {
+      const auto found = co_await names_.resolve(host, port);
       servers.insert(servers.end(), found.endpoints.begin(), found.endpoints.end());
-      if (found.endpoints.empty()) error = std::move(found.error);
+      engine_.on_stun_servers(now(), servers, found.error);
+      act();
     }
-    engine_.on_stun_servers(now(), servers, error);
-    act();
   }
 }
 
@@ -235,12 +243,11 @@ awaitable<void> program::pump_coordinator() {
   for (;;) {
     co_await connect_wanted_.wait();
     client_ = std::make_shared<nat::net::ws_client>(
-        io_, nat::net::ws_client_options{.ca_file = options_.ca_file,
+        io_, nat::net::ws_client_options{.trust = trust_,
                                          .user_agent = "natpeer/" NATPEER_VERSION,
                                          .max_message = nat::max_roster_bytes,
                                          .on_control = [this](bool pong) {
-                                           engine_.on_coordinator(now(), nat::coordinator_events::alive{pong});
-                                           act();
+                                           tell_coordinator(*client_, nat::coordinator_events::alive{pong});
                                          }});
     co_await converse(client_);
   }
@@ -278,7 +285,7 @@ awaitable<bool> program::register_with(nat::net::ws_client& client) {
   } else if (const auto* failed = std::get_if<nat::net::ws_error>(&answer)) {
     tell_coordinator(client, events::failed{failed->reason});
   } else {
-    tell_coordinator(client, events::joined{});
+    tell_coordinator(client, events::joined{std::get<nat::net::ws_client::joined>(answer).remote});
     co_return !client.is_abandoned();
   }
   co_return false;
@@ -348,8 +355,7 @@ void program::wake_at_deadline() {
 }
 
 void program::end_when_drained() {
-  const bool waits = engine_.ended()->status == 0 && !engine_.output_drained();
-  if (!waits || output_gone_) return io_.stop();
+  if (engine_.output_drained() || output_gone_) return io_.stop();
   if (std::exchange(ending_, true)) return;
   drain_.expires_after(drain_timeout);
   drain_.async_wait([this](const boost::system::error_code&) { io_.stop(); });

@@ -4,7 +4,9 @@
 #include <csignal>
 #include <ctime>
 
+#include <fcntl.h>
 #include <sys/resource.h>
+#include <unistd.h>
 
 namespace nat::net {
 
@@ -26,6 +28,14 @@ duration thread_cpu_time() {
   }
 #endif
   return std::chrono::nanoseconds(std::chrono::seconds(1)) / CLOCKS_PER_SEC * std::clock();
+}
+
+void open_standard_descriptors() {
+  for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; ++fd) {
+    if (::fcntl(fd, F_GETFD) >= 0) continue;
+    // The lowest free number is taken, which is `fd`: those below it are open by now.
+    [[maybe_unused]] const int opened = ::open("/dev/null", fd == STDIN_FILENO ? O_RDONLY : O_WRONLY);
+  }
 }
 
 void ignore_broken_pipes() { std::signal(SIGPIPE, SIG_IGN); }

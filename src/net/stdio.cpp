@@ -25,14 +25,6 @@ namespace nat::net {
 
 namespace asio = boost::asio;
 
-void open_standard_descriptors() {
-  for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; ++fd) {
-    if (::fcntl(fd, F_GETFD) >= 0) continue;
-    // The lowest free number is taken, which is `fd`: those below it are open by now.
-    [[maybe_unused]] const int opened = ::open("/dev/null", fd == STDIN_FILENO ? O_RDONLY : O_WRONLY);
-  }
-}
-
 namespace {
 
 /// Waits until `fd` is ready for `events` (or has failed). False: woken up instead.
@@ -52,6 +44,18 @@ std::size_t unblocking_write(int fd) {
   return PIPE_BUF;
 }
 
+/// Holds a work_flag for a scope.
+class at_work {
+ public:
+  explicit at_work(work_flag& flag) : flag_(flag) { flag_.set(true); }
+  ~at_work() { flag_.set(false); }
+  at_work(const at_work&) = delete;
+  at_work& operator=(const at_work&) = delete;
+
+ private:
+  work_flag& flag_;
+};
+
 }  // namespace
 
 wake_pipe::wake_pipe() {
@@ -68,18 +72,34 @@ void wake_pipe::wake() {
   [[maybe_unused]] const auto written = ::write(ends_[1], &byte, 1);
 }
 
-// stdin
-// -----------------------------------------------------------------------------------------------------------------
+void work_flag::set(bool at_work) {
+  const std::lock_guard lock(mutex_);
+  at_work_ = at_work;
+  if (!at_work) idle_.notify_all();
+}
+
+bool work_flag::wait_idle() {
+  std::unique_lock lock(mutex_);
+  return idle_.wait_for(lock, patience, [this] { return !at_work_; });
+}
+
+// ---- stdin
 
 input_stream::input_stream(int fd) : fd_(fd), chunk_(std::make_unique_for_overwrite<std::uint8_t[]>(max_chunk)) {}
 
 input_stream::~input_stream() {
-  stop();
+  stop_.wake();
   thread_.stop();
   thread_.join();
 }
 
+bool input_stream::stop() {
+  stop_.wake();
+  return reading_.wait_idle();
+}
+
 byte_view input_stream::read_some() {
+  const at_work mark(reading_);
   for (;;) {
     if (!wait_ready(fd_, POLLIN, stop_)) return {};
     const auto size = ::read(fd_, chunk_.get(), max_chunk);
@@ -94,8 +114,7 @@ asio::awaitable<byte_view> input_stream::next() {
       thread_, [this]() -> asio::awaitable<byte_view> { co_return read_some(); }, asio::use_awaitable);
 }
 
-// stdout
-// ----------------------------------------------------------------------------------------------------------------
+// ---- stdout
 
 /// Watches for the hang-up of an idle pipe, without touching the flags of the shared file: an epoll instance can itself
 /// be awaited.
@@ -132,12 +151,18 @@ output_stream::output_stream(asio::io_context& io, int fd)
     : fd_(fd), max_write_(unblocking_write(fd)), hangup_(std::make_unique<hangup_watch>(io, fd)) {}
 
 output_stream::~output_stream() {
-  stop();
+  stop_.wake();
   thread_.stop();
   thread_.join();
 }
 
+bool output_stream::stop() {
+  stop_.wake();
+  return writing_.wait_idle();
+}
+
 std::error_code output_stream::write_all(byte_view bytes) {
+  const at_work mark(writing_);
   while (!bytes.empty()) {
     if (!wait_ready(fd_, POLLOUT, stop_)) return std::make_error_code(std::errc::operation_canceled);
     const auto size = ::write(fd_, bytes.data(), std::min(bytes.size(), max_write_));
@@ -148,12 +173,9 @@ std::error_code output_stream::write_all(byte_view bytes) {
 }
 
 asio::awaitable<std::error_code> output_stream::write(byte_view bytes) {
-  busy_ = true;
-  const auto result = co_await asio::co_spawn(
+  co_return co_await asio::co_spawn(
       thread_, [this, bytes]() -> asio::awaitable<std::error_code> { co_return write_all(bytes); },
       asio::use_awaitable);
-  busy_ = false;
-  co_return result;
 }
 
 asio::awaitable<void> output_stream::closed() { return hangup_->wait(); }

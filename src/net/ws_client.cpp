@@ -78,20 +78,6 @@ ws_refused refusal(const websocket::response_type& response) {
   return out;
 }
 
-std::unique_ptr<asio::ssl::context> make_tls_context(const ws_client_options& options) {
-  auto out = std::make_unique<asio::ssl::context>(asio::ssl::context::tls_client);
-  ::SSL_CTX_set_min_proto_version(out->native_handle(), TLS1_2_VERSION);
-  out->set_verify_mode(asio::ssl::verify_peer);
-  if (options.ca_file.empty()) {
-    out->set_default_verify_paths();
-  } else {
-    error_code error;
-    out->load_verify_file(options.ca_file, error);
-    if (error) throw std::runtime_error("cannot use the certificates in " + options.ca_file + ": " + error.message());
-  }
-  return out;
-}
-
 /// Demands a certificate for this name or literal address (RFC 9110, 4.3.4). OpenSSL's own check says why it fails;
 /// that of Asio's callback would be told as an unspecified error.
 bool expect_host(::SSL* tls, const std::string& host) {
@@ -131,7 +117,7 @@ struct ws_client::connection_of final : connection {
   }
 
   connection_of(asio::io_context& io, const ws_client_options& options) requires(has_tls<Stream>)
-      : tls(make_tls_context(options)), stream(io, *tls) {
+      : tls(options.trust->context()), stream(io, *tls) {
     configure(options);
   }
 
@@ -155,16 +141,36 @@ struct ws_client::connection_of final : connection {
     const auto found = co_await names.resolve(url.host, url.port);
     if (found.endpoints.empty()) co_return ws_error{found.error};
     if (abandoned) co_return ws_error{"abandoned"};  // a lookup cannot be interrupted
-    auto& socket = beast::get_lowest_layer(stream);
-    std::vector<tcp::endpoint> addresses;
-    for (const auto& at : found.endpoints) addresses.emplace_back(to_asio(at.ip), at.port);
-    socket.expires_after(connect_timeout);
-    const auto [error, remote] = co_await socket.async_connect(addresses, await);
+    const auto [error, remote] = co_await connect_to_one_of(found.endpoints);
     if (error) co_return ws_error{"cannot connect to " + url.authority() + ": " + describe(error)};
+    auto& socket = beast::get_lowest_layer(stream);
     keep_alive(socket.socket());
+    socket.expires_after(handshake_timeout);
     if (auto failed = co_await shake_hands_for_tls(url)) co_return std::move(*failed);
     socket.expires_never();  // from here on the websocket's own timeouts hold
-    co_return endpoint{from_asio(remote.address()), remote.port()};
+    co_return remote;
+  }
+
+  /// Tries one address after the other. An address that swallows what it is sent, as broken IPv6 does, must not cost
+  /// all the time there is.
+  asio::awaitable<std::pair<error_code, endpoint>> connect_to_one_of(const std::vector<endpoint>& addresses) {
+    auto& socket = beast::get_lowest_layer(stream);
+    const auto count = static_cast<int>(addresses.size());
+    const auto patience = count == 1 ? connect_timeout : std::clamp(connect_timeout / count, address_min, address_max);
+    std::pair<error_code, endpoint> out{asio::error::host_unreachable, {}};
+    for (const auto& address : addresses) {
+      error_code ignored;
+      socket.socket().close(ignored);  // what is left of the address before; its family may be another
+      socket.expires_after(patience);
+      const auto [error] = co_await socket.async_connect(tcp::endpoint(to_asio(address.ip), address.port), await);
+      out = {error, address};
+      if (!error) break;
+      if (abandoned) {
+        out.first = asio::error::operation_aborted;
+        break;
+      }
+    }
+    co_return out;
   }
 
   asio::awaitable<std::optional<ws_error>> shake_hands_for_tls(const coordinator_url& url) {
@@ -213,7 +219,11 @@ struct ws_client::connection_of final : connection {
   void ping(std::shared_ptr<connection> self) override {
     if (pinging || closing) return;  // the one before is not even sent: the transport's timeouts will tell
     pinging = true;
-    stream.async_ping({}, [this, self](const error_code&) { pinging = false; });
+    stream.async_ping({}, [this, self](const error_code& error) {
+      pinging = false;
+      // The server has closed, or broken the protocol, and Beast waits without end for it to hang up.
+      if (error) abandon();
+    });
   }
 
   void close(std::shared_ptr<connection> self) override {
@@ -227,7 +237,7 @@ struct ws_client::connection_of final : connection {
     beast::get_lowest_layer(stream).close();
   }
 
-  std::unique_ptr<asio::ssl::context> tls;
+  std::shared_ptr<asio::ssl::context> tls;
   websocket::stream<Stream, false> stream;  // no deflate: lists are small, its memory is not
   beast::flat_buffer buffer;
   bool pinging = false;
@@ -237,7 +247,7 @@ struct ws_client::connection_of final : connection {
 
 ws_client::ws_client(asio::io_context& io, ws_client_options options)
     : io_(io), options_(std::move(options)), resolver_(io) {
-  if (!options_.ca_file.empty()) make_tls_context(options_);  // throws here rather than at a redirect to wss
+  if (!options_.trust) options_.trust = std::make_shared<tls_trust>();
 }
 
 ws_client::~ws_client() = default;
@@ -254,7 +264,9 @@ asio::awaitable<std::variant<endpoint, ws_error>> ws_client::reach(coordinator_u
     connection_ = std::make_shared<connection_of<beast::tcp_stream>>(io_, options_);
   }
   const auto held = connection_;
-  co_return co_await held->connect(url, resolver_);
+  auto reached = co_await held->connect(url, resolver_);
+  if (const auto* remote = std::get_if<endpoint>(&reached)) remote_ = *remote;
+  co_return reached;
 }
 
 asio::awaitable<std::variant<ws_client::joined, ws_refused, ws_error>> ws_client::join(std::string query) {
@@ -262,7 +274,7 @@ asio::awaitable<std::variant<ws_client::joined, ws_refused, ws_error>> ws_client
   for (int redirects = 0;; ++redirects) {
     const auto held = connection_;
     const auto [error, response] = co_await held->shake_hands(request.server, request.target);
-    if (!error) co_return joined{};
+    if (!error) co_return joined{remote_};
     if (error != websocket::error::upgrade_declined) {
       co_return ws_error{request.server.authority() + " did not answer as a websocket server: " + describe(error)};
     }

@@ -49,6 +49,9 @@ bool means_exhausted(const error_code& error) {
 
 void tune(tcp_socket& socket) {
   error_code ignored;
+  // Bytes (the kernel doubles them). It would else queue up to 4 MB of old lists for each client that does not read.
+  constexpr int send_buffer = 64 * 1024;
+  socket.set_option(asio::socket_base::send_buffer_size(send_buffer), ignored);
   socket.set_option(tcp::no_delay(true), ignored);
   socket.set_option(asio::socket_base::keep_alive(true), ignored);
 #if defined(TCP_USER_TIMEOUT)

@@ -231,6 +231,7 @@ void ws_session::write_next() {
   } else if (pending_) {
     writing_ = true;
     in_flight_ = std::exchange(pending_, nullptr);
+    if (state_ == state::open) set_deadline(server_.options_.write_timeout);
     stream_->async_write(asio::buffer(*in_flight_), written);
   }
 }
@@ -239,6 +240,7 @@ void ws_session::on_written(const error_code& error) {
   in_flight_.reset();
   if (!goes_on(writing_)) return;
   if (error) return cut();
+  if (state_ == state::open) clear_deadline();
   write_next();
 }
 

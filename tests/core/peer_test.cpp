@@ -162,6 +162,28 @@ TEST_F(peer_test, registers_an_advertised_address_without_asking) {
   EXPECT_THAT(sent(), IsEmpty());
 }
 
+TEST_F(peer_test, an_advertised_address_needs_no_stun_and_misses_none) {
+  config.advertise = at("192.0.2.99:9");
+  join();
+  pass(1h);
+  EXPECT_THAT(sent(), IsEmpty());
+  EXPECT_THAT(notes(), IsEmpty());
+}
+
+TEST_F(peer_test, a_restless_coordinator_cannot_make_it_ping_without_end) {
+  join();
+  std::size_t pings = 0;
+  for (int i = 0; i < 1000; ++i) {
+    strings names;
+    for (int n = 0; n < 100; ++n)
+      names.push_back("n" + std::to_string(i % 2) + " 198.51.100." + std::to_string(n + 1) + ":9");
+    list(names);
+    pings += count(sent(), "PING");
+    pass(1ms);
+  }
+  EXPECT_LE(pings, 2U * 4096 + 100) << "in a second: the burst, and the rate";
+}
+
 TEST_F(peer_test, pings_a_peer_as_soon_as_it_is_listed_and_then_each_interval) {
   join();
   list({"me 203.0.113.7:4000", "bob 198.51.100.1:5000"});

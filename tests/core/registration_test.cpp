@@ -260,6 +260,29 @@ TEST_F(registration_test, a_changed_address_is_registered_over_a_closed_connecti
   EXPECT_EQ(event(), "none");
 }
 
+TEST_F(registration_test, an_address_that_changes_during_the_upgrade_is_registered) {
+  client.start();
+  tell(events::reached{coordinator_at});
+  client.on_address(now, here);
+  client.on_address(now, elsewhere);
+  commands();
+  tell(events::joined{});
+  EXPECT_EQ(event(), "registered");
+  EXPECT_EQ(client.joined_address(), here);
+  EXPECT_THAT(commands(), ElementsAre(command::close));
+  tell(events::closed{1000, ""});
+  EXPECT_THAT(commands(), ElementsAre(command::connect));
+  EXPECT_EQ(client.address(), elsewhere);
+}
+
+TEST_F(registration_test, a_redirect_to_another_machine_is_a_coordinator_elsewhere) {
+  client.start();
+  tell(events::reached{{ip_address::parse("127.0.0.1").value(), 80}});
+  client.on_address(now, here);
+  tell(events::joined{coordinator_at});
+  EXPECT_FALSE(client.over_loopback());
+}
+
 TEST_F(registration_test, a_close_that_is_not_answered_does_not_hold_it_up) {
   register_now();
   client.on_address(now, elsewhere);

@@ -223,6 +223,7 @@ known_peer peer_known_since(time_point since, bool heard, std::uint16_t port = 1
   peer.address = at(port);
   peer.known_since = since;
   peer.heard = heard;
+  peer.last_heard = since;
   return peer;
 }
 
@@ -277,7 +278,8 @@ TEST(sender, addresses_each_packet_to_every_peer_and_groups_a_burst_by_peer) {
   sender from_stdin(input_mode::lines, 20'000'000, 0);
   from_stdin.on_input(as_bytes("one\ntwo\n"));
   outbox out;
-  from_stdin.pump(start, {peer_known_since(start, true, 1), peer_known_since(start, true, 2)}, random, out);
+  std::vector<known_peer> peers{peer_known_since(start, true, 1), peer_known_since(start, true, 2)};
+  from_stdin.pump(start, peers, random, out);
   ASSERT_EQ(out.size(), 4U);
   strings sent;
   for (std::size_t i = 0; i < out.size(); ++i) {
@@ -293,7 +295,7 @@ TEST(sender, keeps_the_rate_to_each_peer_and_reads_no_faster) {
   plain_random random;
   sender from_stdin(input_mode::bytes, 8'000'000, 0);
   const std::string chunk(input_splitter::max_chunk, 'x');
-  const std::vector<known_peer> peers{peer_known_since(start, true, 1), peer_known_since(start, true, 2)};
+  std::vector<known_peer> peers{peer_known_since(start, true, 1), peer_known_since(start, true, 2)};
   std::size_t read = 0;
   std::size_t sent_to_each = 0;
   outbox out;
@@ -313,13 +315,57 @@ TEST(sender, keeps_the_rate_to_each_peer_and_reads_no_faster) {
   EXPECT_LE(read, sent_to_each + input_splitter::max_buffered);
 }
 
+/// Pumps for a second; returns how many bytes each peer was sent.
+std::vector<std::size_t> sent_in_a_second(sender& from_stdin, std::vector<known_peer>& peers, time_point begin) {
+  plain_random random;
+  const std::string chunk(input_splitter::max_chunk, 'x');
+  std::vector<std::size_t> bytes(peers.size());
+  outbox out;
+  for (auto now = begin; now < begin + 1s; now = std::max(now + 1ms, from_stdin.next_deadline().value_or(now))) {
+    while (from_stdin.wants_input()) from_stdin.on_input(as_bytes(chunk));
+    from_stdin.pump(now, peers, random, out);
+    for (std::size_t i = 0; i < out.size(); ++i) bytes[out.at(i).to.port - 1U] += out.bytes(out.at(i)).size();
+    out.consume(out.size());
+  }
+  return bytes;
+}
+
+TEST(sender, an_address_that_is_never_heard_is_not_flooded_and_holds_up_nobody) {
+  sender from_stdin(input_mode::bytes, 8'000'000, 0);
+  std::vector<known_peer> peers{peer_known_since(start, true, 1), peer_known_since(start, false, 2)};
+  const auto sent = sent_in_a_second(from_stdin, peers, start);
+  EXPECT_GT(sent[0], 980'000U);
+  EXPECT_GT(sent[1], sender::max_unproven - 2 * max_datagram);
+  EXPECT_LE(sent[1], sender::max_unproven);
+}
+
+TEST(sender, a_peer_that_fell_silent_gets_no_more_than_a_stranger) {
+  sender from_stdin(input_mode::bytes, 8'000'000, 0);
+  std::vector<known_peer> peers{peer_known_since(start, true, 1)};
+  EXPECT_LE(sent_in_a_second(from_stdin, peers, start + sender::consent)[0], sender::max_unproven);
+}
+
+TEST(sender, goes_on_reading_where_nobody_may_have_it) {
+  sender from_stdin(input_mode::lines, 20'000'000, 0);
+  std::vector<known_peer> peers{peer_known_since(start, false, 1)};
+  peers[0].unproven = sender::max_unproven;
+  outbox out;
+  plain_random random;
+  from_stdin.on_input(as_bytes("one\n"));
+  from_stdin.on_input_end();
+  from_stdin.pump(start, peers, random, out);
+  EXPECT_TRUE(out.empty());
+  EXPECT_TRUE(from_stdin.finished());
+}
+
 TEST(sender, holds_its_input_while_the_outbox_is_full) {
   plain_random random;
   sender from_stdin(input_mode::bytes, 20'000'000, 0);
   outbox out;
   out.append(outbox::max_bytes);
   from_stdin.on_input(as_bytes("kept"));
-  from_stdin.pump(start, {peer_known_since(start, true)}, random, out);
+  std::vector<known_peer> peers{peer_known_since(start, true)};
+  from_stdin.pump(start, peers, random, out);
   EXPECT_EQ(out.size(), 0U);
   EXPECT_EQ(from_stdin.packets(), 0U);
 }

@@ -16,6 +16,8 @@ using testing::IsEmpty;
 using testing::SizeIs;
 
 TEST_F(stun_client_test, does_nothing_before_it_is_started) {
+  client.on_time(time_point{1h});
+  client.refresh(time_point{1h});
   EXPECT_EQ(client.next_deadline(), std::nullopt);
   EXPECT_EQ(client.next_request(), std::nullopt);
   EXPECT_FALSE(client.next_event());

@@ -40,6 +40,17 @@ TEST(text, cuts_between_characters) {
   EXPECT_EQ(utf8_cut("🙂", 2), 2U) << "a cut never makes an empty piece";
 }
 
+TEST(text, makes_what_deceives_visible_too) {
+  EXPECT_EQ(visible("a\u2028b\u200bc\ufeffd"), "a\\u{2028}b\\u{200b}c\\u{feff}d");
+  EXPECT_EQ(visible("\U000e0041"), "\\u{e0041}");
+}
+
+TEST(text, writes_json_strings_that_a_terminal_only_shows) {
+  std::string out;
+  append_json_string(out, "\u009b\u202e\x7f\u2028ü");
+  EXPECT_EQ(out, "\"\\u009b\\u202e\\u007f\\u2028ü\"");
+}
+
 TEST(text, writes_json_strings) {
   std::string out;
   append_json_string(out, "a\"b\\c\n🙂");

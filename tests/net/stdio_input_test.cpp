@@ -1,3 +1,5 @@
+#include "nat/net/process.hpp"
+
 #include "stdio_fixture.hpp"
 
 #include <memory>

@@ -59,7 +59,7 @@ identity make_identity(const std::string& names) {
   return out;
 }
 
-/// A file with a certificate, for `ca_file`.
+/// A file with a certificate, for `tls_trust`.
 class certificate_file {
  public:
   explicit certificate_file(const std::string& content) {
@@ -87,7 +87,7 @@ class ws_client_tls_test : public ws_client_test {
   /// Connects to the server by this name, trusting `ca`.
   connect_result connect(const std::string& host, const std::string& ca) {
     const certificate_file file(ca);
-    options.ca_file = file.path();
+    options.trust = std::make_shared<tls_trust>(file.path());
     client = make_client();
     accepted = loop.start(server.next_connection());
     return loop.finish(client->connect(url("wss://" + host + ':' + std::to_string(server.port()))));
@@ -103,7 +103,7 @@ class ws_client_tls_test : public ws_client_test {
   }
 
   std::string refusal(const std::string& host, const std::string& why) {
-    return "no TLS with " + host + ':' + std::to_string(server.port()) + ": " + why;
+    return "no TLS with " + host + ':' + std::to_string(server.port()) + ": the certificate does not verify: " + why;
   }
 
   identity own;
@@ -155,7 +155,7 @@ TEST_F(ws_client_tls_test, does_not_follow_a_redirect_from_tls_to_plain) {
 
 TEST_F(ws_client_tls_test, follows_a_redirect_from_plain_to_tls) {
   const certificate_file file(own.certificate);
-  options.ca_file = file.path();
+  options.trust = std::make_shared<tls_trust>(file.path());
   hand_made_server plain(loop.io);
   client = make_client();
   auto asked_in_plain = loop.start(plain.next_connection());
@@ -173,7 +173,7 @@ TEST_F(ws_client_tls_test, follows_a_redirect_from_plain_to_tls) {
 
 TEST_F(ws_client_tls_test, a_server_without_tls_is_an_error) {
   const certificate_file file(own.certificate);
-  options.ca_file = file.path();
+  options.trust = std::make_shared<tls_trust>(file.path());
   hand_made_server plain(loop.io);
   client = make_client();
   auto asked = loop.start(plain.next_connection());
@@ -186,14 +186,24 @@ TEST_F(ws_client_tls_test, a_server_without_tls_is_an_error) {
 }
 
 TEST_F(ws_client_tls_test, says_which_certificates_it_cannot_read) {
-  options.ca_file = "/nowhere/ca.pem";
   try {
-    make_client();
+    tls_trust("/nowhere/ca.pem");
     FAIL() << "no such file";
   } catch (const std::runtime_error& error) {
     EXPECT_TRUE(std::string(error.what()).starts_with("cannot use the certificates in /nowhere/ca.pem: "))
         << error.what();
   }
+}
+
+TEST_F(ws_client_tls_test, a_trusted_file_that_is_gone_later_ends_nothing) {
+  auto file = std::make_unique<certificate_file>(own.certificate);
+  options.trust = std::make_shared<tls_trust>(file->path());
+  file.reset();
+  client = make_client();
+  accepted = loop.start(server.next_connection());
+  const auto reached = loop.finish(client->connect(url("wss://127.0.0.1:" + std::to_string(server.port()))));
+  EXPECT_TRUE(std::holds_alternative<endpoint>(reached));
+  loop.finish(std::move(accepted));
 }
 
 class ws_client_other_host_test : public ws_client_tls_test {

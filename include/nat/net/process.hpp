@@ -16,6 +16,9 @@ std::uint64_t raise_file_limit();
 /// CPU time this thread has used so far; on systems without a clock for threads, that of the process.
 duration thread_cpu_time();
 
+/// Gives closed standard descriptors a /dev/null, so that no socket can become "stdin". First thing in `main`.
+void open_standard_descriptors();
+
 /// Makes a write to a pipe or socket that nobody reads an error (EPIPE) instead of the program's end.
 void ignore_broken_pipes();
 

@@ -23,7 +23,9 @@ class resolver {
  public:
   static constexpr std::size_t max_endpoints = 16;
 
-  explicit resolver(boost::asio::io_context& io) : resolver_(io) {}
+  /// The lookups of one execution context wait for each other: Asio makes them on one thread.
+  template <typename Context>
+  explicit resolver(Context& context) : resolver_(context) {}
 
   /// A literal address is answered at once; a name waits for the system's resolver, which bounds its own time.
   boost::asio::awaitable<resolved> resolve(std::string host, std::uint16_t port);

@@ -4,6 +4,7 @@
 #include "nat/coordinator_url.hpp"
 #include "nat/endpoint.hpp"
 #include "nat/net/resolver.hpp"
+#include "nat/net/tls_trust.hpp"
 
 #include <chrono>
 #include <functional>
@@ -37,28 +38,32 @@ struct ws_closed {
 };
 
 struct ws_client_options {
-  std::string ca_file;  ///< PEM; empty: the system's certificates
+  std::shared_ptr<tls_trust> trust;  ///< none: the system's certificates
   std::string user_agent;
   std::size_t max_message = 16U << 20;
   std::function<void(bool pong)> on_control;  ///< a ping or a pong came
 };
 
 /// One connection. Its calls are made in the order written here; `ping`, `close` and `abandon` at any time.
-class ws_client : public std::enable_shared_from_this<ws_client> {
+class ws_client {
  public:
-  // For each step: a name's addresses are tried one after the other within it.
-  static constexpr std::chrono::seconds connect_timeout{10};
+  static constexpr std::chrono::milliseconds connect_timeout{10'000};
+  // A name's addresses are tried one after the other, each for its share of the time, within these bounds: the lower
+  // gives a slow path its round trip, the upper a lost SYN its second try (RFC 6298, 2.1: after 1 s).
+  static constexpr std::chrono::milliseconds address_min{1'000};
+  static constexpr std::chrono::milliseconds address_max{2'500};
   static constexpr std::chrono::seconds handshake_timeout{10};
   static constexpr int max_redirects = 3;
 
-  /// Throws where `ca_file` cannot be read.
   ws_client(boost::asio::io_context& io, ws_client_options options);
   ~ws_client();
 
   /// Resolves, connects, and shakes hands for TLS. The result is the server's address.
   boost::asio::awaitable<std::variant<endpoint, ws_error>> connect(coordinator_url url);
 
-  struct joined {};
+  struct joined {
+    endpoint remote;  ///< the server's address, after redirects
+  };
   /// Asks for the upgrade with this query; follows redirects.
   boost::asio::awaitable<std::variant<joined, ws_refused, ws_error>> join(std::string query);
 
@@ -85,6 +90,7 @@ class ws_client : public std::enable_shared_from_this<ws_client> {
   resolver resolver_;
   coordinator_url url_;
   std::shared_ptr<connection> connection_;
+  endpoint remote_;
   bool abandoned_ = false;
 };
 

@@ -79,6 +79,7 @@ struct ws_server_options {
   std::size_t max_sockets = 10'128;
   steady_clock::duration handshake_timeout = std::chrono::seconds(10);  ///< from accept to the end of the answer
   steady_clock::duration close_timeout = std::chrono::seconds(2);       ///< for the closing handshake (RFC 6455, 7.1.1)
+  steady_clock::duration write_timeout = std::chrono::seconds(60);  ///< for one text; a client slower than that is cut
   steady_clock::duration linger_timeout = std::chrono::seconds(1);  ///< to read an answer whose request was cut short
 };
 
