@@ -71,7 +71,8 @@ class BadListTest(FakeCoordinatorCase):
                                      ("g", "1.2.3.4.5", 9)))
 
     def test_binary_frames(self):
-        self.assert_survives(b"\0\xff" * 500, as_json(("x", "192.0.2.1", 9)), binary=True)
+        peer = self.assert_survives(b"\0\xff" * 500, as_json(("x", "192.0.2.1", 9)), binary=True)
+        self.assertNotIn("peer x at", peer.err.text(), "a list comes as text")
 
     def test_100_000_peers(self):
         many = [(f"n{i}", f"127.{i >> 16}.{(i >> 8) & 255}.{i & 255}", 9) for i in range(1, 100_001)]
@@ -221,7 +222,6 @@ class BadServerTest(FakeCoordinatorCase):
                 server = self.refusing("302 Found", "", Location=location)
                 peer = self.peer_at(server.url(), f"127.0.0.1:{fake.stun_port}")
                 peer.wait_err("(?i)redirect")
-                self.assertEqual(fake.paths, [])
                 peer.end()
                 self.assertLess(len(server.paths), 20)
 
