@@ -5,9 +5,11 @@
 #include "nat/endpoint.hpp"
 #include "nat/join_query.hpp"
 #include "nat/list_pacer.hpp"
+#include "nat/queue_level.hpp"
 #include "nat/time.hpp"
 #include "nat/topic_roster.hpp"
 
+#include <array>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
@@ -123,6 +125,8 @@ class coordinator {
   std::size_t listed() const { return listed_; }           ///< upgrades done
   std::size_t topics() const { return topics_.size(); }
   const coordinator_counters& counters() const { return counters_; }
+  /// Everything that grows, and how far it may.
+  std::array<queue_level, 3> queues() const;
 
  private:
   using phase_queue = boost::intrusive::list<
@@ -132,8 +136,15 @@ class coordinator {
       boost::intrusive::list<topic_roster,
                              boost::intrusive::member_hook<topic_roster, queue_hook, &topic_roster::newcomers_hook>,
                              boost::intrusive::constant_time_size<false>>;
+  /// Of equal places the older topic's is first, wherever it lies in memory: a run can be repeated.
+  struct behind_order {
+    using place = std::pair<time_point, topic_roster*>;
+    bool operator()(const place& a, const place& b) const {
+      return a.first != b.first ? a.first < b.first : a.second->serial() < b.second->serial();
+    }
+  };
   /// Topics whose clients wait for a list, the one that sent its previous list first in front.
-  using behind_set = std::set<std::pair<time_point, topic_roster*>>;
+  using behind_set = std::set<behind_order::place, behind_order>;
 
   admission refuse(unsigned status, std::string reason, std::optional<std::chrono::seconds> retry_after = {});
   std::optional<admission> refuse_if_full(const topic_roster* topic);
@@ -153,6 +164,7 @@ class coordinator {
   time_point now_;  ///< of the latest event
   bool shut_down_ = false;
   client_id last_id_ = 0;
+  std::uint64_t last_serial_ = 0;  ///< of a topic
   std::size_t seats_ = 0;  ///< over all topics; a newcomer that may replace a holder shares the holder's
   std::size_t listed_ = 0;
   coordinator_counters counters_;

@@ -33,6 +33,8 @@ class input_splitter {
   byte_view front();
   void pop();
 
+  std::size_t held() const { return size(); }  ///< bytes, against `max_buffered`
+
   /// Whether all is read and taken.
   bool finished() { return ended_ && front().empty(); }
 

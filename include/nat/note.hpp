@@ -45,11 +45,13 @@ class note_queue {
   // A topic of 1000 that appears at once and is heard is told in full; after that 5 notes a second.
   static constexpr std::size_t burst = 2048;
   static constexpr duration refill = std::chrono::milliseconds(200);
+  // However late the program takes them: the burst, and one that says how many were left out.
+  static constexpr std::size_t max_held = burst + 1;
 
   void push(time_point now, note what) {
     tokens_ = std::min(burst, tokens_ + static_cast<std::size_t>((now - refilled_) / refill));
     refilled_ = now - (now - refilled_) % refill;
-    if (tokens_ == 0) {
+    if (tokens_ == 0 || queue_.size() + 2 > max_held) {
       ++suppressed_;
       return;
     }
@@ -58,6 +60,8 @@ class note_queue {
     --tokens_;
     queue_.push_back(std::move(what));
   }
+
+  std::size_t size() const { return queue_.size(); }
 
   std::optional<note> next() {
     if (queue_.empty()) return std::nullopt;

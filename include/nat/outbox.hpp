@@ -38,6 +38,10 @@ class outbox {
   packet_ref append(byte_view bytes);
   void send(packet_ref packet, const endpoint& to);
 
+  /// What is held, sent or not, against `max_bytes` and `max_datagrams`.
+  std::size_t held_bytes() const { return bytes_.size(); }
+  std::size_t held_datagrams() const { return entries_.size(); }
+
   bool empty() const { return sent_ == entries_.size(); }
   std::size_t size() const { return entries_.size() - sent_; }
   const entry& at(std::size_t i) const { return entries_[sent_ + i]; }

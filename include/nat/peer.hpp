@@ -9,11 +9,13 @@
 #include "nat/note.hpp"
 #include "nat/outbox.hpp"
 #include "nat/peer_table.hpp"
+#include "nat/queue_level.hpp"
 #include "nat/receiver.hpp"
 #include "nat/registration.hpp"
 #include "nat/sender.hpp"
 #include "nat/stun_client.hpp"
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <deque>
@@ -90,6 +92,8 @@ class peer {
   std::optional<note> next_note() { return notes_.next(); }
   const std::optional<ending>& ended() const { return ending_; }
 
+  /// Everything that grows, and how far it may.
+  std::array<queue_level, 7> queues() const;
   const peer_counters& counters() const { return counters_; }
   const peer_table& peers() const { return table_; }
   std::uint64_t packets_sent() const { return sender_.packets(); }
@@ -99,6 +103,9 @@ class peer {
   // and at once one to each peer of the longest list.
   static constexpr std::uint64_t max_ping_rate = 4096 * header_size * 8;  // bit/s
   static constexpr std::size_t max_ping_burst = max_roster_peers * header_size;
+
+  // One event makes a few at most (leave one connection, open another, join), and the program takes them after each.
+  static constexpr std::size_t max_commands = 4;
 
   void on_list(time_point now, std::string_view message);
   void on_packet(time_point now, unix_millis wall, const endpoint& from, byte_view datagram);

@@ -24,6 +24,7 @@ class receiver {
   /// Hands over what is to be written, in exchange for an empty buffer to go on with.
   void swap_output(std::vector<std::uint8_t>& empty);
   void on_written(std::size_t bytes);
+  std::size_t unwritten() const { return ready_.size() + being_written_; }  ///< bytes, against `max_unwritten`
   /// Whether all that came is written.
   bool drained() const { return ready_.empty() && being_written_ == 0; }
 

@@ -56,6 +56,7 @@ class sender {
   /// When `pump` has something to do again, `out` having room.
   deadline next_deadline();
 
+  std::size_t held_input() const { return splitter_.held(); }  ///< bytes, against `input_splitter::max_buffered`
   bool gate_is_open() const { return gate_.is_open(); }
   /// Whether all input was put into an outbox.
   bool finished() { return splitter_.finished(); }

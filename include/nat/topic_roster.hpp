@@ -60,11 +60,13 @@ struct registered_client {
 /// Holds no client, only says where it sits. Not copied, not moved: its clients point back at it.
 class topic_roster {
  public:
-  explicit topic_roster(std::string topic) : topic_(std::move(topic)) {}
+  /// `serial` is never given twice.
+  topic_roster(std::string topic, std::uint64_t serial) : topic_(std::move(topic)), serial_(serial) {}
   topic_roster(const topic_roster&) = delete;
   topic_roster& operator=(const topic_roster&) = delete;
 
   const std::string& topic() const { return topic_; }
+  std::uint64_t serial() const { return serial_; }
 
   name_seats& seats() { return seats_; }
   const name_seats& seats() const { return seats_; }
@@ -100,6 +102,7 @@ class topic_roster {
   std::string serialise() const;
 
   std::string topic_;
+  std::uint64_t serial_;
   name_seats seats_;
   roster_list roster_;  ///< in order of joining, so newcomers stand at its end
   std::size_t listed_ = 0;

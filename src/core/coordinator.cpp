@@ -22,7 +22,7 @@ admission coordinator::admit(instant now, const join_request& request, const ip_
   auto* topic = known == topics_.end() ? nullptr : &known->second;
   if (topic == nullptr || !topic->seats().contains(request.name)) {
     if (auto refusal = refuse_if_full(topic)) return *refusal;
-    if (topic == nullptr) topic = &topics_.try_emplace(request.topic, request.topic).first->second;
+    if (topic == nullptr) topic = &topics_.try_emplace(request.topic, request.topic, ++last_serial_).first->second;
   }
 
   const auto [seat, is_new] = topic->seats().try_emplace(request.name);
@@ -126,6 +126,13 @@ void coordinator::shut_down(instant now) {
   for (auto* queue : {&open_, &pinged_, &reserved_}) {
     while (!queue->empty()) close(queue->front(), going_away, "the server is shutting down");
   }
+}
+
+std::array<queue_level, 3> coordinator::queues() const {
+  const auto most_clients = 2 * limits_.max_connections;  // a holder and a newcomer for each seat
+  return {{{"seats", seats_, limits_.max_connections},
+           {"clients", clients_.size(), most_clients},
+           {"actions", ready_.size(), 2 * most_clients}}};  // a ping and a close for each, if nobody takes them
 }
 
 registered_client* coordinator::find(client_id id) {

@@ -289,6 +289,16 @@ std::optional<coordinator_command> peer::next_command() {
   return front;
 }
 
+std::array<queue_level, 7> peer::queues() const {
+  return {{{"peers", table_.size(), max_roster_peers},
+           {"input bytes", sender_.held_input(), input_splitter::max_buffered},
+           {"outbox bytes", outbox_.held_bytes(), outbox::max_bytes},
+           {"outbox datagrams", outbox_.held_datagrams(), outbox::max_datagrams},
+           {"output bytes", receiver_.unwritten(), receiver::max_unwritten},
+           {"notes", notes_.size(), note_queue::max_held},
+           {"commands", commands_.size(), max_commands}}};
+}
+
 bool peer::take_stun_lookup() { return std::exchange(stun_lookup_, false); }
 
 void peer::note_peer(time_point now, note_kind kind, const known_peer& who) {
