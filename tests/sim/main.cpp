@@ -1,0 +1,166 @@
+// The simulator as a program:
+//
+//   natpeer_sim grid                        every NAT with every NAT
+//   natpeer_sim random --runs 1000          random topologies and faults, of the seeds 1, 2, ...
+//   natpeer_sim random --seed 7 --trace -   one of them again, told packet by packet
+//   natpeer_sim scale --json FILE           how cost grows with the number of peers
+#include "runs.hpp"
+
+#include <algorithm>
+#include <chrono>
+#include <cstdio>
+#include <fstream>
+#include <iostream>
+#include <string>
+#include <vector>
+
+#include <CLI/CLI.hpp>
+#include <nlohmann/json.hpp>
+
+namespace {
+
+using namespace nat::sim;
+
+struct options {
+  std::uint64_t seed = 1;
+  std::uint64_t runs = 1;
+  std::string trace;
+  std::string json;
+};
+
+double seconds(nat::duration time) { return std::chrono::duration<double>(time).count(); }
+
+double seconds_since(std::chrono::steady_clock::time_point began) {
+  return seconds(std::chrono::steady_clock::now() - began);
+}
+
+std::string spread(std::vector<nat::duration> times) {
+  if (times.empty()) return "no pair had to connect";
+  std::ranges::sort(times);
+  const auto at = [&](std::size_t percent) { return seconds(times[(times.size() - 1) * percent / 100]); };
+  char text[160];
+  std::snprintf(text, sizeof text,
+                "%zu times a pair had to connect; virtual seconds to the first line: median %.2f, 99%% %.2f, most %.2f",
+                times.size(), at(50), at(99), at(100));
+  return text;
+}
+
+int grid_command(const options& chosen) {
+  const auto began = std::chrono::steady_clock::now();
+  const auto result = run_grid(chosen.seed);
+  std::size_t must = 0, may = 0, cannot = 0, pairs = 0;
+  std::printf(
+      "Whether the column hears the row: + it does, as it must; - it does not and cannot; o, . it does or does not, "
+      "which depends on luck\n\n");
+  for (std::size_t i = 0; i < result.kinds.size(); ++i) {
+    std::printf("%-20s ", result.kinds[i].name.c_str());
+    for (const auto& cell : result.cells[i]) {
+      ++pairs;
+      must += cell.theory == verdict::must;
+      may += cell.theory == verdict::may;
+      cannot += cell.theory == verdict::cannot;
+      const char heard = cell.theory == verdict::may ? 'o' : '+';
+      const char silent = cell.theory == verdict::may ? '.' : '-';
+      std::putchar(cell.heard ? heard : silent);
+    }
+    std::putchar('\n');
+  }
+  for (const auto& what : result.failures)
+    std::printf("FAILED (seed %llu): %s\n", static_cast<unsigned long long>(chosen.seed), what.c_str());
+  std::printf("\ngrid: %zu kinds, %zu ordered pairs: %zu must connect, %zu cannot, %zu may; %s; %.1f s\n",
+              result.kinds.size(), pairs, must, cannot, may, spread(result.connect_times).c_str(),
+              seconds_since(began));
+  return result.failures.empty() ? 0 : 1;
+}
+
+int random_command(const options& chosen) {
+  const auto began = std::chrono::steady_clock::now();
+  std::ofstream file;
+  std::ostream* log = nullptr;
+  if (chosen.trace == "-") {
+    log = &std::cout;
+  } else if (!chosen.trace.empty()) {
+    file.open(chosen.trace);
+    if (!file) throw CLI::FileError("cannot write " + chosen.trace);
+    log = &file;
+  }
+  std::size_t failed = 0;
+  std::vector<nat::duration> times;
+  for (auto seed = chosen.seed; seed < chosen.seed + chosen.runs; ++seed) {
+    const auto result = run_random(seed, log);
+    times.insert(times.end(), result.connect_times.begin(), result.connect_times.end());
+    if (result.passed()) continue;
+    ++failed;
+    std::printf("FAILED: seed %llu, %zu breaches (again, packet by packet: --runs 1 --seed %llu --trace FILE)\n",
+                static_cast<unsigned long long>(seed), result.failed, static_cast<unsigned long long>(seed));
+    for (const auto& what : result.failures) std::printf("  %s\n", what.c_str());
+  }
+  std::printf("random: %llu runs from seed %llu, %zu failed; %s; %.1f s\n",
+              static_cast<unsigned long long>(chosen.runs), static_cast<unsigned long long>(chosen.seed), failed,
+              spread(times).c_str(), seconds_since(began));
+  return failed == 0 ? 0 : 1;
+}
+
+nlohmann::json to_json(const scale_row& row) {
+  return {{"topics", row.topics},
+          {"peers", row.peers},
+          {"joining_seconds", seconds(row.joining)},
+          {"lists", row.lists},
+          {"list_bytes", row.list_bytes},
+          {"packets_per_peer_second", row.packets},
+          {"bytes_per_peer_second", row.bytes},
+          {"peer_memory", row.peer_memory},
+          {"coordinator_memory", row.coordinator_memory},
+          {"change_lists", row.change_lists},
+          {"change_bytes", row.change_bytes},
+          {"real_seconds", row.real_seconds}};
+}
+
+int scale_command(const options& chosen) {
+  struct size {
+    std::size_t topics, peers_each;
+  };
+  constexpr size sizes[] = {{1, 10}, {1, 30}, {1, 100}, {1, 300}, {1, 1000}, {10, 10}, {100, 10}, {1000, 10}};
+  auto rows = nlohmann::json::array();
+  bool passed = true;
+  for (const auto& [topics, peers_each] : sizes) {
+    const auto row = run_scale(chosen.seed, topics, peers_each);
+    for (const auto& what : row.failures) std::printf("FAILED: %s\n", what.c_str());
+    passed = passed && row.failures.empty();
+    std::printf(
+        "%zu peers in %zu topics: joined in %.1f s; %llu lists, %llu bytes; steady: %.0f packets/s, %.0f bytes/s each; "
+        "heap: %zu a peer, %zu in natcoord for each; one leaves: %llu lists, %llu bytes; %.1f s real\n",
+        row.peers, row.topics, seconds(row.joining), static_cast<unsigned long long>(row.lists),
+        static_cast<unsigned long long>(row.list_bytes), row.packets, row.bytes, row.peer_memory,
+        row.coordinator_memory, static_cast<unsigned long long>(row.change_lists),
+        static_cast<unsigned long long>(row.change_bytes), row.real_seconds);
+    std::fflush(stdout);
+    rows.push_back(to_json(row));
+  }
+  if (!chosen.json.empty()) std::ofstream(chosen.json) << rows.dump(2) << '\n';
+  return passed ? 0 : 1;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  options chosen;
+  CLI::App app("Runs the engines of natpeer and natcoord on a virtual clock and a virtual internet.", "natpeer_sim");
+  app.require_subcommand(1);
+  auto* grid = app.add_subcommand("grid", "Every NAT with every NAT");
+  auto* random = app.add_subcommand("random", "Random topologies and faults");
+  auto* scale = app.add_subcommand("scale", "How cost grows with the number of peers (takes minutes)");
+  for (auto* command : {grid, random, scale})
+    command->add_option("--seed", chosen.seed, "The first run's seed")->capture_default_str();
+  random->add_option("--runs", chosen.runs, "How many runs, each of the next seed")->capture_default_str();
+  random->add_option("--trace", chosen.trace, "Write down every packet to this file (- for stdout)");
+  scale->add_option("--json", chosen.json, "Write the table to this file, too");
+  try {
+    app.parse(argc, argv);
+    if (grid->parsed()) return grid_command(chosen);
+    if (random->parsed()) return random_command(chosen);
+    return scale_command(chosen);
+  } catch (const CLI::Error& error) {
+    return app.exit(error);
+  }
+}

@@ -1,0 +1,69 @@
+// The kinds of runs: random topologies and faults, every NAT with every NAT, and large ones.
+#pragma once
+
+#include "world.hpp"
+
+#include <cstddef>
+#include <cstdint>
+#include <ostream>
+#include <string>
+#include <vector>
+
+namespace nat::sim {
+
+/// A random topology, random faults, and quiet at the end. The same seed gives the same run, to the last packet. The
+/// trace goes to `log` where there is one; without it only its checksum is kept, if `traced`.
+outcome run_random(std::uint64_t seed, std::ostream* log = nullptr, bool traced = false);
+
+// Without faults, from the start of the later of two peers until each has a line of the other: registering takes a few
+// round trips, and loss may take the first requests and lines.
+constexpr duration calm_deadline = std::chrono::seconds(10);
+// After the last fault: a server that does not know that a peer is gone holds its name for 75 s (ping_after,
+// close_after_ping), who is refused comes back within 30 s (registration::backoff_cap), and an address that a dead STUN
+// server was asked for is there within 70 s.
+constexpr duration settle_deadline = std::chrono::seconds(180);
+
+/// A NAT with the name it has in the grid.
+struct nat_kind {
+  std::string name;
+  bool open = false;  ///< no NAT at all
+  nat_config config;
+};
+/// Every mapping with every filtering and every port allocation.
+std::vector<nat_kind> all_nat_kinds();
+
+struct grid_cell {
+  verdict theory = verdict::cannot;
+  bool heard = false;
+};
+/// All pairs: [i][j] tells whether kind j hears kind i.
+struct grid {
+  std::vector<nat_kind> kinds;
+  std::vector<std::vector<grid_cell>> cells;
+  std::vector<std::string> failures;  ///< where a property broke, or the engine did other than theory says
+  std::vector<duration> connect_times;
+};
+grid run_grid(std::uint64_t seed);
+
+/// How cost grows: `topics` topics of `peers_each` peers on public addresses, from the first join to a steady state.
+struct scale_row {
+  std::size_t topics = 0;
+  std::size_t peers = 0;  ///< in all
+  duration joining{};     ///< virtual: from the first start until every peer has heard every other of its topic
+  std::uint64_t lists = 0;
+  std::uint64_t list_bytes = 0;
+  // In the steady state, for each peer and second.
+  double packets = 0;
+  double bytes = 0;  ///< with IP and UDP headers
+  // What the heap holds for each, without the simulator.
+  std::size_t peer_memory = 0;
+  std::size_t coordinator_memory = 0;
+  // One peer of the first topic leaves, when all is steady.
+  std::uint64_t change_lists = 0;
+  std::uint64_t change_bytes = 0;
+  double real_seconds = 0;  ///< for the whole run, on this machine
+  std::vector<std::string> failures;
+};
+scale_row run_scale(std::uint64_t seed, std::size_t topics, std::size_t peers_each);
+
+}  // namespace nat::sim

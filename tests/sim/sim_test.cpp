@@ -1,0 +1,144 @@
+// That the simulator repeats itself, and that its properties can fail.
+#include "runs.hpp"
+#include "topology.hpp"
+
+#include <sstream>
+#include <string>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+namespace nat::sim {
+namespace {
+
+using namespace std::chrono_literals;
+using testing::Contains;
+using testing::HasSubstr;
+using testing::IsEmpty;
+
+std::string traced(std::uint64_t seed) {
+  std::ostringstream log;
+  run_random(seed, &log);
+  return log.str();
+}
+
+TEST(simulator, the_same_seed_gives_the_same_trace_byte_for_byte) {
+  const auto once = traced(11);
+  EXPECT_GT(once.size(), 100'000U) << "a run that says so little proves nothing";
+  EXPECT_EQ(once, traced(11));
+}
+
+TEST(simulator, another_seed_gives_another_trace) {
+  EXPECT_NE(run_random(11, nullptr, true).trace_checksum, run_random(12, nullptr, true).trace_checksum);
+}
+
+TEST(simulator, a_trace_does_not_change_what_happens) {
+  const auto silent = run_random(13);
+  const auto told = run_random(13, nullptr, true);
+  EXPECT_EQ(silent.connect_times, told.connect_times);
+}
+
+// Two peers on public addresses, one of which is not what theory thinks it is.
+struct pair_of_peers {
+  explicit pair_of_peers(const nat_config& behind)
+      : first(run.add_peer(run.net().add_host(run.net().open()), "t", "first")),
+        inside(run.net().add_network(run.net().open(), behind)),
+        second(run.add_peer(run.net().add_host(inside), "t", "second")) {
+    run.start(first);
+    run.start(second);
+  }
+
+  world run{1, 100ms};
+  peer_host& first;
+  network& inside;
+  peer_host& second;
+};
+
+TEST(properties, a_pair_that_must_connect_and_does_not_is_found) {
+  pair_of_peers pair({});
+  pair.run.time().run_for(3s);
+  pair.run.check_connected(scheduler::start);
+  ASSERT_TRUE(pair.run.check().passed());
+  pair.inside.line()->set_up(false);  // which theory does not know
+  const auto since = pair.run.time().now() + 1s;
+  pair.run.time().run_for(3s);
+  pair.run.check_connected(since);
+  EXPECT_THAT(pair.run.check().failures(), Contains(HasSubstr("second: has not heard first")));
+  EXPECT_THAT(pair.run.check().failures(), Contains(HasSubstr("first: has not heard second")));
+}
+
+TEST(properties, a_pair_that_connects_although_it_cannot_is_found) {
+  pair_of_peers pair({});
+  pair.run.time().run_for(3s);
+  // Theory is asked where they are now: behind one NAT without hairpin they could not have heard each other.
+  pair.run.net().move(pair.first.machine(), pair.inside);
+  pair.run.check_connected(scheduler::start);
+  EXPECT_THAT(pair.run.check().failures(), Contains(HasSubstr("second: has heard first, as it cannot")));
+}
+
+TEST(properties, a_peer_that_is_not_forgotten_is_found) {
+  pair_of_peers pair({});
+  pair.run.time().run_for(3s);
+  pair.second.vanish();
+  pair.run.check_forgotten();
+  EXPECT_THAT(pair.run.check().failures(), Contains(HasSubstr("first: still knows second, which is gone")));
+}
+
+TEST(properties, a_line_that_nobody_has_sent_is_found) {
+  pair_of_peers pair({});
+  pair.run.time().run_for(3s);
+  std::string forged = "DATADATA" + std::string(120, 'x') + "second 1 not its checksum\n";
+  const auto from = pair.run.net().add_host(pair.run.net().open()).ip();
+  const auto& known = pair.first.engine().peers().peers().front().address;
+  ASSERT_NE(from, known.ip);
+  pair.first.on_datagram(known, as_bytes(forged));  // from the address of a peer
+  EXPECT_THAT(pair.run.check().failures(), Contains(HasSubstr("first: got what nobody has sent")));
+}
+
+TEST(properties, a_queue_above_its_bound_is_found) {
+  scheduler time;
+  audit check(time);
+  const queue_level queues[] = {{"full", 3, 3}, {"too full", 4, 3}};
+  check.check_queues("somebody", queues);
+  EXPECT_EQ(check.count(), 1U);
+  EXPECT_THAT(check.failures(), Contains(HasSubstr("somebody: the queue 'too full' holds 4, its bound is 3")));
+}
+
+class contacts : public testing::Test {
+ protected:
+  contact_book book{{1000, 250ms}};
+  time_point now{1h};
+  endpoint victim = endpoint::parse("198.51.100.1:5").value();
+  std::string ping = "PINGPING" + std::string(120, 'x');
+  std::string data = "DATADATA" + std::string(120, 'x') + std::string(372, 'y');  // 500 bytes
+};
+
+TEST_F(contacts, data_beyond_the_allowance_to_who_never_answered_is_found) {
+  EXPECT_THAT(book.on_sent(now, victim, as_bytes(data)), IsEmpty());
+  EXPECT_THAT(book.on_sent(now, victim, as_bytes(data)), IsEmpty());
+  EXPECT_THAT(book.on_sent(now, victim, as_bytes(data)), HasSubstr("1500 bytes of DATA to 198.51.100.1:5"));
+}
+
+TEST_F(contacts, who_answered_may_have_more) {
+  book.on_answer(victim);
+  for (int i = 0; i < 10; ++i) EXPECT_THAT(book.on_sent(now, victim, as_bytes(data)), IsEmpty());
+}
+
+TEST_F(contacts, pings_faster_than_the_interval_are_found) {
+  std::string wrong;
+  for (int i = 0; i < 20 && wrong.empty(); ++i, now += 100ms) wrong = book.on_sent(now, victim, as_bytes(ping));
+  EXPECT_THAT(wrong, HasSubstr("PINGs to 198.51.100.1:5, which never answered"));
+}
+
+TEST_F(contacts, pings_at_the_interval_are_allowed) {
+  for (int i = 0; i < 1000; ++i, now += 250ms) EXPECT_THAT(book.on_sent(now, victim, as_bytes(ping)), IsEmpty());
+}
+
+TEST(grid, the_engine_does_what_theory_says_for_every_pair_of_nats) {
+  const auto result = run_grid(1);
+  EXPECT_GE(result.kinds.size(), 40U);
+  EXPECT_THAT(result.failures, IsEmpty());
+}
+
+}  // namespace
+}  // namespace nat::sim

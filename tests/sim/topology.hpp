@@ -1,0 +1,23 @@
+// Random networks: what a run of a given seed is made of.
+#pragma once
+
+#include "world.hpp"
+
+#include <string>
+#include <vector>
+
+namespace nat::sim {
+
+struct topology {
+  std::vector<network*> networks;  ///< those behind a NAT
+  std::vector<host*> hosts;
+  std::vector<peer_host*> peers;  ///< not started; one on each host
+};
+
+/// Draws everything from `in.random()`.
+topology random_topology(world& in);
+
+nat_config random_nat(chance& random);
+link_config random_line(chance& random);
+
+}  // namespace nat::sim

@@ -1,0 +1,82 @@
+// One run: a coordinator, NATs, hosts and peers on one virtual clock, and the properties that are checked while it
+// goes.
+#pragma once
+
+#include "audit.hpp"
+#include "coordinator_host.hpp"
+#include "internet.hpp"
+#include "peer_host.hpp"
+#include "reachability.hpp"
+#include "scheduler.hpp"
+#include "trace.hpp"
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <ostream>
+#include <span>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+namespace nat::sim {
+
+/// What a run came to.
+struct outcome {
+  std::uint64_t seed = 0;
+  std::size_t failed = 0;  ///< breaches of a property; the first few are told
+  std::vector<std::string> failures;
+  std::uint64_t trace_lines = 0;
+  std::uint64_t trace_checksum = 0;
+  std::vector<duration> connect_times;  ///< of each pair that had to connect: from the later start to the first line
+
+  bool passed() const { return failed == 0; }
+};
+
+class world {
+ public:
+  /// Each peer says a line each `talk_interval` while it runs.
+  world(std::uint64_t seed, duration talk_interval, const coordinator_limits& limits = {});
+
+  /// A peer of this topic on this host.
+  peer_host& add_peer(host& machine, const std::string& topic, const std::string& name);
+
+  void start(peer_host& who);
+
+  /// What theory says of `from`'s lines to `to`, where both are now.
+  static verdict expected(const peer_host& from, const peer_host& to);
+  /// Each pair of running peers of one topic, both directions, must have (or must not have) heard a line since `since`,
+  /// as theory says.
+  void check_connected(time_point since);
+  /// No running peer knows one that is gone.
+  void check_forgotten();
+
+  outcome finish(std::uint64_t seed) const;
+
+  scheduler& time() { return time_; }
+  internet& net() { return net_; }
+  trace& log() { return log_; }
+  audit& check() { return check_; }
+  chance& random() { return random_; }
+  coordinator_host& coordinator() { return coordinator_; }
+  const std::vector<std::unique_ptr<peer_host>>& peers() const { return peers_; }
+
+ private:
+  using by_name = std::unordered_map<std::string, peer_host*>;
+
+  void talk(peer_host& who, std::uint64_t run);
+
+  duration talk_interval_;
+  chance random_;
+  scheduler time_;
+  trace log_;
+  internet net_;
+  audit check_;
+  coordinator_host coordinator_;
+  std::vector<std::unique_ptr<peer_host>> peers_;
+  by_name names_;  ///< unique over all topics, so that a line from another topic is found out
+  std::vector<duration> connect_times_;
+};
+
+}  // namespace nat::sim
