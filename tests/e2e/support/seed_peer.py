@@ -92,12 +92,13 @@ class UdpPeer:
 class SeedPeer(UdpPeer):
     """The whole of it: STUN, the websocket, PINGs every 250 ms, one DATA packet a line."""
 
-    def __init__(self, natcoord, name, topic="t"):
-        super().__init__()
+    def __init__(self, natcoord, name, topic="t", bind="127.0.0.1", host="127.0.0.1", stun_host=None):
+        """`natcoord` is anything with a `port` and a `stun_port`, at `host` and `stun_host` (the same unless given)."""
+        super().__init__(bind)
         self.name = name
-        self.public = stun.mapped_address(self.sock, ("127.0.0.1", natcoord.stun_port))
+        self.public = stun.mapped_address(self.sock, (stun_host or host, natcoord.stun_port))
         self.peers = {}  # name -> (ip, port), without itself
-        self.link = websocket.connect(natcoord.port, websocket.join_path(topic, name, *self.public))
+        self.link = websocket.connect(natcoord.port, websocket.join_path(topic, name, *self.public), host=host)
         self.listen()
         self.stopping = threading.Event()
         self.loops = [threading.Thread(target=loop, daemon=True)

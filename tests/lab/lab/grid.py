@@ -1,0 +1,91 @@
+"""All pairs of NAT kinds, what is expected of each, and many of them at a time."""
+import queue
+import threading
+import traceback
+
+from lab.cell import DEADLINE, Cell, run_cell
+from lab.nats import KINDS
+
+PATIENCE = 30.0  # seconds for a pair that must connect; the others are given up after the cell's own deadline
+
+# What two natpeers, or a natpeer and a seed peer, must do today. Row: the kind whose peer was started first; column:
+# the other's.
+#
+#   +  connects, both ways
+#   ?  informative: may connect or not. A packet that comes to portopen before its own peer has sent one shifts the
+#      mapping, so who pings first decides
+#   .  does not connect. A symmetric NAT sends from a port that nobody was told; without UDP nobody registers
+EXPECTED_TABLE = """
+             open  fw  full  addr  port  portopen  sym  symseq  cgnat  noudp
+    open      +    +    +     +     +       ?       .     .       +      .
+    fw        +    +    +     +     +       ?       .     .       +      .
+    full      +    +    +     +     +       ?       .     .       +      .
+    addr      +    +    +     +     +       ?       .     .       +      .
+    port      +    +    +     +     +       ?       .     .       +      .
+    portopen  ?    ?    ?     ?     ?       ?       .     .       ?      .
+    sym       .    .    .     .     .       .       .     .       .      .
+    symseq    .    .    .     .     .       .       .     .       .      .
+    cgnat     +    +    +     +     +       ?       .     .       +      .
+    noudp     .    .    .     .     .       .       .     .       .      .
+"""
+MEANING = {"+": "both", "?": "any", ".": "none"}
+
+
+def read_table(text):
+    """(first kind, second kind) -> "both", "any" or "none"."""
+    head, *rows = [line.split() for line in text.strip().splitlines()]
+    return {(row[0], second): MEANING[symbol] for row in rows for second, symbol in zip(head, row[1:], strict=True)}
+
+
+EXPECTED = read_table(EXPECTED_TABLE)
+
+
+def judge(cell):
+    """(word, sentence): "worse", "better" or "as expected", and what to tell of the first two."""
+    expected = EXPECTED[cell.first, cell.second]
+    if cell.fault:
+        return "worse", f"worse than the table: {cell}"
+    if expected == "both" and cell.verdict != "both":
+        return "worse", f"worse than the table, which has both ways: {cell}"
+    if expected == "none" and cell.verdict != "none":
+        return "better", f"better than the table: raise it in tests/lab/lab/grid.py: {cell}"
+    return "as expected", ""
+
+
+def pairs(kinds=KINDS):
+    """Every ordered pair of these."""
+    return [(first, second) for first in kinds for second in kinds]
+
+
+def run_pair(pair, first, second):
+    """The Cell; where the laboratory itself fails, a Cell with that as its fault."""
+    deadline = PATIENCE if EXPECTED[pair] == "both" else DEADLINE
+    try:
+        return run_cell(*pair, first=first, second=second, deadline=deadline)
+    except Exception as error:  # one broken cell must not hide the others
+        traceback.print_exc()
+        return Cell(*pair, first, second, fault=f"{type(error).__name__}: {error}")
+
+
+def run_grid(wanted, *, first="natpeer", second="natpeer", jobs=4, on_cell=lambda cell: None):
+    """The Cells of these pairs, in their order, `jobs` at a time. `on_cell` is called with each as it is done."""
+    waiting, done = queue.SimpleQueue(), queue.SimpleQueue()
+    for pair in wanted:
+        waiting.put(pair)
+
+    def work():
+        while True:
+            try:
+                pair = waiting.get_nowait()
+            except queue.Empty:
+                return
+            done.put((pair, run_pair(pair, first, second)))
+    # Daemons, so that SystemExit in the main thread need not wait for their deadlines: names.remove_own clears away.
+    for _ in range(min(jobs, len(wanted))):
+        threading.Thread(target=work, daemon=True).start()
+    cells = {}
+    for _ in wanted:
+        pair, cell = done.get()
+        cells[pair] = cell
+        on_cell(cell)
+    return [cells[pair] for pair in wanted]
