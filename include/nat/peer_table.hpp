@@ -8,7 +8,9 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <deque>
 #include <functional>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -39,6 +41,9 @@ class peer_table {
   // A packet may come from a peer before the list that names it: the first few senders are remembered this long.
   static constexpr duration remember_stranger = std::chrono::seconds(5);
   static constexpr std::size_t max_strangers = 64;
+  // What was sent to an address that did not answer counts when it is listed again, under whatever name: else a list
+  // that names it each second would have it flooded. Of more addresses than this the oldest is forgotten.
+  static constexpr std::size_t max_spent = max_roster_peers;
 
   struct changes {
     std::vector<std::size_t> appeared;  ///< indices into `peers()`, after the update
@@ -74,6 +79,8 @@ class peer_table {
   static bool expired(const known_peer& peer, time_point now);
   void reindex();
   bool heard_as_stranger(time_point now, const endpoint& from) const;
+  std::size_t spent_on(const endpoint& address) const;
+  void remember_spent(const known_peer& gone);
 
   std::vector<known_peer> peers_;  // in the order of the list
   // Ordered, not hashed: a coordinator chooses the addresses, and could choose them to collide.
@@ -81,6 +88,8 @@ class peer_table {
   std::size_t kept_ = 0;                             // peers with `kept_until`
   std::array<stranger, max_strangers> strangers_{};  // a ring: the oldest makes room
   std::size_t next_stranger_ = 0;
+  std::map<endpoint, std::size_t> spent_;  // `unproven` of those that left
+  std::deque<endpoint> spent_order_;       // its keys, the oldest first
 };
 
 }  // namespace nat

@@ -10,6 +10,8 @@
 namespace nat::sim {
 namespace {
 
+constexpr std::size_t unanswered_data = 65'536;  // design, 2.3: the engine's own constant is not asked
+
 // As nat/net/ws_client.hpp has them.
 constexpr duration connect_timeout = std::chrono::seconds(10);
 constexpr duration handshake_timeout = std::chrono::seconds(10);
@@ -53,7 +55,7 @@ void peer_host::start() {
   started_at_ = around_.time.now();
   received_.clear();
   unread_.clear();
-  contacts_.emplace(contact_book::allowance{sender::max_unproven, config_.ping_interval});
+  contacts_.emplace(contact_book::allowance{unanswered_data, config_.ping_interval});
   engine_.emplace(config_, chance_);
   port_ = around_.net.bind(machine_, *this).port;
   log("starts at", machine_.ip().to_string(), port_);

@@ -17,6 +17,8 @@ constexpr duration fault_time = 60s;
 constexpr std::uint64_t max_faults = 8;
 constexpr duration longest_outage = 40s;
 constexpr duration talk_interval = 1s;
+// In five minutes, more than 64 KiB to who never answers.
+constexpr int many_lines = 4;
 // All of so many in a row are lost once in 10^8, at the worst loss there is.
 constexpr duration listening = 20s;
 
@@ -34,8 +36,9 @@ class random_run {
   outcome run() {
     for (auto* peer : all_.peers) {
       const bool is_late = random().happens(0.1);
+      const int lines = random().happens(0.2) ? many_lines : 1;
       plan(is_late ? start_time + calm_deadline + within(fault_time) : within(start_time),
-           [this, peer] { world_.start(*peer); });
+           [this, peer, lines] { world_.start(*peer, lines); });
     }
     world_.time().run_for(start_time + calm_deadline);
     world_.check_connected(scheduler::start);

@@ -42,7 +42,8 @@ class world {
   /// A peer of this topic on this host.
   peer_host& add_peer(host& machine, const std::string& topic, const std::string& name);
 
-  void start(peer_host& who);
+  /// It says so many lines at a time.
+  void start(peer_host& who, int lines = 1);
 
   /// What theory says of `from`'s lines to `to`, where both are now.
   static verdict expected(const peer_host& from, const peer_host& to);
@@ -65,7 +66,7 @@ class world {
  private:
   using by_name = std::unordered_map<std::string, peer_host*>;
 
-  void talk(peer_host& who, std::uint64_t run);
+  void talk(peer_host& who, int lines, std::uint64_t run);
 
   duration talk_interval_;
   chance random_;
