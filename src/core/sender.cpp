@@ -31,7 +31,8 @@ bool has_consent(time_point now, const known_peer& peer) {
 }  // namespace
 
 void sender::pump(time_point now, std::vector<known_peer>& peers, random_source& random, outbox& out) {
-  if (!gate_.is_open()) return;
+  // Asked after every event: without input it costs nothing, however many peers there are.
+  if (!gate_.is_open() || splitter_.front().empty()) return;
   for (;;) {
     choose_recipients(now, peers);
     if (recipients_.empty()) return discard(now);

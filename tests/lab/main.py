@@ -59,7 +59,10 @@ def run_grid(arguments):
     command = " ".join(["./scripts/lab grid", *sys.argv[2:]])
     meta = report.describe_run(built.program("NATPEER"), command, arguments.first, arguments.second)
     print(report.markdown(cells, meta))
-    if write:
+    faults = [cell for cell in cells if cell.fault]
+    if write and faults:
+        print("not written: the laboratory itself failed", file=sys.stderr)
+    elif write:
         report.write_markdown(cells, ROOT / "docs" / "NAT-GRID.md", meta)
         report.write_svg(cells, ROOT / "docs" / "nat-grid.svg", meta)
     judged = [grid.judge(cell) for cell in cells]

@@ -5,6 +5,7 @@ import re
 import signal
 import subprocess
 import sys
+import tempfile
 import unittest
 
 from lab import ROOT, names
@@ -81,9 +82,12 @@ class NetworkEndTest(OwnerCase):
 
     def test_a_pid_given_again_is_not_taken_for_the_owner(self):
         stranger = f"natlab-{os.getpid()}-1-1-core"  # our number, but started at boot
+        folder = os.path.join(tempfile.gettempdir(), f"natlab-{os.getpid()}-1-0-folder")
         names.make([stranger])
+        os.mkdir(folder)
         names.remove_leftovers()
         self.assertEqual(names.existing(stranger), [])
+        self.assertFalse(os.path.exists(folder))
 
     def test_a_running_laboratory_is_left_alone(self):
         owner, prefix, pids = self.start_owner()

@@ -2,8 +2,9 @@
 // The laboratory moves the two interfaces into namespaces; the kernels of the machines it builds then see an Ethernet
 // cable. It stands here because the kernels it has to run on come without netem.
 //
-//   TAP_A --read--> [bounded drop-tail queue, serialised at the rate] --> loss, copies --> [delay + jitter] --write-->
-//   TAP_B TAP_B --read--> the same, with its own random numbers --write--> TAP_A
+//   TAP_A --read--> [bounded drop-tail queue, serialised at the rate] --> loss, copies --> [delay + jitter] --> TAP_B
+//
+//   TAP_B --read--> the same, with its own random numbers --> TAP_A
 //
 // A frame's fate depends on --seed, the direction and its number in that direction, and on nothing else, except that a
 // full queue drops by time. Each direction holds at most max_held_bytes and max_held_frames: 18 MiB with

@@ -40,8 +40,8 @@ class connection : public std::enable_shared_from_this<connection> {
   void cut() { is_cut_ = true; }
 
   bool is_open(side at) const { return ends_[static_cast<std::size_t>(at)].open; }
-  /// Actions that wait to be sent.
-  std::size_t waiting() const { return ends_[0].out.size() + ends_[1].out.size(); }
+  /// Messages of this side that wait for a way.
+  std::size_t waiting(side of) const { return ends_[static_cast<std::size_t>(of)].out.size(); }
 
  private:
   struct end {

@@ -66,7 +66,7 @@ grid run_grid(std::uint64_t seed) {
       pair.time().run_for(std::chrono::seconds(1));
       pair.start(second);
       pair.time().run_for(long_enough);
-      pair.check_connected(scheduler::start);
+      pair.check_connected(scheduler::start, true);
       out.cells[i][j] = {world::expected(first, second), second.received_from("first") != nullptr};
       out.cells[j][i] = {world::expected(second, first), first.received_from("second") != nullptr};
       const auto result = pair.finish(seed);

@@ -7,6 +7,7 @@
 #include "runs.hpp"
 
 #include <algorithm>
+#include <array>
 #include <chrono>
 #include <cstdio>
 #include <fstream>
@@ -86,18 +87,28 @@ int random_command(const options& chosen) {
   }
   std::size_t failed = 0;
   std::vector<nat::duration> times;
+  std::array<std::size_t, 3> pairs{};
   for (auto seed = chosen.seed; seed < chosen.seed + chosen.runs; ++seed) {
-    const auto result = run_random(seed, log);
+    outcome result;
+    try {
+      result = run_random(seed, log);
+    } catch (const std::exception& error) {
+      result.failed = 1;
+      result.failures.emplace_back(error.what());
+    }
     times.insert(times.end(), result.connect_times.begin(), result.connect_times.end());
+    for (std::size_t i = 0; i < pairs.size(); ++i) pairs[i] += result.pairs[i];
     if (result.passed()) continue;
     ++failed;
-    std::printf("FAILED: seed %llu, %zu breaches (again, packet by packet: --runs 1 --seed %llu --trace FILE)\n",
+    std::printf("FAILED: seed %llu, %zu breaches (again, packet by packet: ./scripts/sim --seed %llu --trace FILE)\n",
                 static_cast<unsigned long long>(seed), result.failed, static_cast<unsigned long long>(seed));
     for (const auto& what : result.failures) std::printf("  %s\n", what.c_str());
   }
-  std::printf("random: %llu runs from seed %llu, %zu failed; %s; %.1f s\n",
+  std::printf("random: %llu runs from seed %llu, %zu failed; pairs checked: %zu must connect, %zu cannot, %zu may\n",
               static_cast<unsigned long long>(chosen.runs), static_cast<unsigned long long>(chosen.seed), failed,
-              spread(times).c_str(), seconds_since(began));
+              pairs[static_cast<std::size_t>(verdict::must)], pairs[static_cast<std::size_t>(verdict::cannot)],
+              pairs[static_cast<std::size_t>(verdict::may)]);
+  std::printf("random: before the faults, %s; %.1f s\n", spread(times).c_str(), seconds_since(began));
   return failed == 0 ? 0 : 1;
 }
 
@@ -125,7 +136,8 @@ int scale_command(const options& chosen) {
   bool passed = true;
   for (const auto& [topics, peers_each] : sizes) {
     const auto row = run_scale(chosen.seed, topics, peers_each);
-    for (const auto& what : row.failures) std::printf("FAILED: %s\n", what.c_str());
+    for (const auto& what : row.failures)
+      std::printf("FAILED (seed %llu): %s\n", static_cast<unsigned long long>(chosen.seed), what.c_str());
     passed = passed && row.failures.empty();
     std::printf(
         "%zu peers in %zu topics: joined in %.1f s; %llu lists, %llu bytes; steady: %.0f packets/s, %.0f bytes/s each; "
@@ -137,7 +149,11 @@ int scale_command(const options& chosen) {
     std::fflush(stdout);
     rows.push_back(to_json(row));
   }
-  if (!chosen.json.empty()) std::ofstream(chosen.json) << rows.dump(2) << '\n';
+  if (!chosen.json.empty()) {
+    std::ofstream file(chosen.json);
+    file << rows.dump(2) << '\n';
+    if (!file.flush()) throw CLI::FileError("cannot write " + chosen.json);
+  }
   return passed ? 0 : 1;
 }
 

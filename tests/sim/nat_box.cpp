@@ -182,6 +182,7 @@ void nat_box::erase(mapping& old) {
 }
 
 void nat_box::forget() {
+  forgotten_ = true;
   by_inside_.clear();
   by_outside_.clear();
   permissions_.clear();

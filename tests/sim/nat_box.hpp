@@ -78,6 +78,7 @@ class nat_box {
   std::optional<endpoint> inbound(time_point now, const endpoint& outside, const endpoint& remote, std::size_t payload);
   /// All mappings are lost, as by a restart. What ports come next is not reset.
   void forget();
+  bool has_forgotten() const { return forgotten_; }
 
   const nat_config& config() const { return config_; }
   const ip_address& outside() const { return outside_; }
@@ -123,6 +124,7 @@ class nat_box {
   counters counters_;
   std::uint32_t block_base_ = 0;
   std::uint32_t next_port_ = 0;  ///< counted from the first
+  bool forgotten_ = false;
   time_point next_sweep_{};
   // Nothing iterates over these in an order that matters.
   std::unordered_map<flow, mapping, flow_hash> by_outside_;

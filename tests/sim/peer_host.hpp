@@ -35,6 +35,8 @@ class peer_host final : public receiver_of_datagrams, public websocket_client {
             std::uint64_t seed);
 
   void start();
+  /// Its kernel takes a few datagrams at a time, and whoever reads its stdout takes a while.
+  void be_slow() { slow_ = true; }
   /// As SIGTERM: it says goodbye.
   void leave();
   /// As SIGKILL: the system closes its connection.
@@ -77,7 +79,9 @@ class peer_host final : public receiver_of_datagrams, public websocket_client {
 
   void act();
   void send_datagrams();
+  std::size_t send_some(std::size_t most);
   void read_output();
+  void on_read(std::size_t bytes);
   void judge(std::string_view line);
   void judge_label(const peer_host& sender, std::string_view line) const;
   void obey(coordinator_command command);
@@ -103,6 +107,9 @@ class peer_host final : public receiver_of_datagrams, public websocket_client {
   std::uint16_t port_ = 0;
   wire over_;
   bool registered_ = false;
+  bool slow_ = false;
+  bool blocked_ = false;  ///< the kernel takes no datagram now
+  bool reading_ = false;  ///< somebody reads what was written
   deadline waking_at_;
   std::uint64_t said_ = 0;
   std::string unread_;  ///< of the output: a line's beginning

@@ -37,11 +37,12 @@ class random_run {
     for (auto* peer : all_.peers) {
       const bool is_late = random().happens(0.1);
       const int lines = random().happens(0.2) ? many_lines : 1;
+      if (random().happens(0.2)) peer->be_slow();
       plan(is_late ? start_time + calm_deadline + within(fault_time) : within(start_time),
            [this, peer, lines] { world_.start(*peer, lines); });
     }
     world_.time().run_for(start_time + calm_deadline);
-    world_.check_connected(scheduler::start);
+    world_.check_connected(scheduler::start, true);
     const auto faults = random().below(max_faults + 1);
     for (std::uint64_t i = 0; i < faults; ++i) plan_fault(within(fault_time));
     world_.time().run_for(fault_time + longest_outage + settle_deadline);

@@ -33,7 +33,8 @@ bool maps_by_destination(const nat_config& box) {
 bool is_left_to_chance(const nat_config& box) {
   const bool few_ports = box.ports == port_allocation::block && box.mapping != mapping_behavior::none &&
                          (box.block_size < inexhaustible || box.mapping == mapping_behavior::per_session);
-  return few_ports || box.accepts_unsolicited || box.lifetime < refreshed_by_pings;
+  const bool may_shift = box.accepts_unsolicited && box.mapping == mapping_behavior::per_session;
+  return few_ports || may_shift || box.lifetime < refreshed_by_pings;
 }
 
 /// Whether the port that STUN saw is surely no other destination's: until its mapping expires.

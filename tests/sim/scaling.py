@@ -97,7 +97,7 @@ def plot(rows):
 HEADER = """# How cost grows
 
 The engines of natpeer and natcoord, thousands of them in one process, in virtual time (`tests/sim`): peers on public
-addresses, 10 ms from each other's networks, start within 5 s. Packets and bytes are counted on the virtual wire, with IP
+addresses, 20 ms from each other, start within 5 s. Packets and bytes are counted on the virtual wire, with IP
 and UDP headers; memory is what the heap gave back when the engines went.
 
 Written by `./scripts/sim scale` on {date}, version {version}. The figures of the wire are the same in each run of the

@@ -1,6 +1,7 @@
 #include "scheduler.hpp"
 
 #include <algorithm>
+#include <stdexcept>
 #include <utility>
 
 namespace nat::sim {
@@ -25,10 +26,13 @@ void scheduler::at(time_point when, action what) {
 }
 
 void scheduler::run_until(time_point end) {
+  std::uint64_t at_this_moment = 0;
   while (!queue_.empty() && queue_.front().when <= end) {
     std::ranges::pop_heap(queue_, is_later);
     const auto next = queue_.back();
     queue_.pop_back();
+    at_this_moment = next.when == now_ ? at_this_moment + 1 : 0;
+    if (at_this_moment > max_at_one_moment) throw std::runtime_error("the virtual time stands still");
     now_ = next.when;
     const auto what = std::exchange(actions_[next.slot], nullptr);
     free_slots_.push_back(next.slot);

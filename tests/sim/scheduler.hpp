@@ -25,7 +25,11 @@ class scheduler {
   void at(time_point when, action what);
   void after(duration wait, action what) { at(now_ + wait, std::move(what)); }
 
-  /// Runs everything up to and including `end`, and sets the clock to it.
+  // Whoever wants to be woken at once, again and again, would stop the time for ever.
+  static constexpr std::uint64_t max_at_one_moment = 10'000'000;
+
+  /// Runs everything up to and including `end`, and sets the clock to it. Throws std::runtime_error where more than
+  /// `max_at_one_moment` things happen at one moment.
   void run_until(time_point end);
   void run_for(duration time) { run_until(now_ + time); }
 

@@ -63,7 +63,9 @@ topology random_topology(world& in) {
   for (std::uint64_t i = 0; i < networks; ++i) {
     const bool nested = !out.networks.empty() && random.happens(0.3);
     auto& outer = nested ? *out.networks[random.below(out.networks.size())] : net.open();
-    auto& inner = net.add_network(outer, random_nat(random), random_line(random));
+    const auto box = random_nat(random);  // two statements: the order of arguments is the compiler's
+    const auto line = random_line(random);
+    auto& inner = net.add_network(outer, box, line);
     out.networks.push_back(&inner);
     const auto hosts = 1 + random.below(max_hosts_in_each);
     for (std::uint64_t j = 0; j < hosts; ++j) out.hosts.push_back(&net.add_host(inner, random_line(random)));

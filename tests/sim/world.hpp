@@ -10,6 +10,7 @@
 #include "scheduler.hpp"
 #include "trace.hpp"
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
@@ -30,6 +31,7 @@ struct outcome {
   std::uint64_t trace_lines = 0;
   std::uint64_t trace_checksum = 0;
   std::vector<duration> connect_times;  ///< of each pair that had to connect: from the later start to the first line
+  std::array<std::size_t, 3> pairs{};   ///< that were checked, by verdict
 
   bool passed() const { return failed == 0; }
 };
@@ -49,7 +51,8 @@ class world {
   static verdict expected(const peer_host& from, const peer_host& to);
   /// Each pair of running peers of one topic, both directions, must have (or must not have) heard a line since `since`,
   /// as theory says.
-  void check_connected(time_point since);
+  /// `timed`: nobody has been restarted and nothing has broken so far, so the times to connect mean something.
+  void check_connected(time_point since, bool timed = false);
   /// No running peer knows one that is gone.
   void check_forgotten();
 
@@ -78,6 +81,7 @@ class world {
   std::vector<std::unique_ptr<peer_host>> peers_;
   by_name names_;  ///< unique over all topics, so that a line from another topic is found out
   std::vector<duration> connect_times_;
+  std::array<std::size_t, 3> pairs_{};
 };
 
 }  // namespace nat::sim

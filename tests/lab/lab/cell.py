@@ -86,19 +86,25 @@ def measure(talkers, start, deadline):
     return times["forward"], times["backward"]
 
 
+def wait_registered(talker, kind):
+    if kind == "noudp":  # there STUN gets no answer, so nobody registers
+        return
+    try:
+        talker.program.wait_err(REGISTERED)
+    except TooLate as late:
+        raise LabError(f"{kind}: {talker.name} does not register: {late}") from None
+
+
 def run_cell(first_kind, second_kind, *, first="natpeer", second="natpeer", deadline=DEADLINE):
     """Runs a pair, of PROGRAMS, in a network of its own; its Cell."""
     with Network() as net:
         net.coordinator()
         hosts = [net.site(kind).hosts[0] for kind in (first_kind, second_kind)]
         alice = join(net, hosts[0], first, "alice").talk(LINE_INTERVAL)
-        if first_kind != "noudp":  # there STUN gets no answer, so nobody registers
-            try:
-                alice.program.wait_err(REGISTERED)
-            except TooLate as late:
-                raise LabError(f"{first_kind}: the first peer does not register: {late}") from None
+        wait_registered(alice, first_kind)
         start = time.monotonic()
         bob = join(net, hosts[1], second, "bob").talk(LINE_INTERVAL)
+        wait_registered(bob, second_kind)  # else silence would say nothing of the NATs
         forward, backward = measure((alice, bob), start, deadline)
         fault = fault_of((alice, bob))
         alice.hush()

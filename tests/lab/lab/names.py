@@ -13,12 +13,16 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
+import time
 
 FOLDER = "/run/netns"  # where ip-netns(8) keeps them
 PATTERN = re.compile(r"natlab-(\d+)-(\d+)-\d+-")
 TOOLS = ("ip", "nft", "conntrack", "nsenter", "setpriv")
 CLONE_NEWNET = 0x40000000  # sched.h
+MAX_SWEEPS = 50  # through /proc, for processes to end
+SWEEP_INTERVAL = 0.01  # seconds
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 _lock = threading.Lock()
@@ -63,7 +67,9 @@ def why_not():
     probe = "ip link add natlab0 type veth peer name natlab1 && nft add table ip natlab"
     tried = subprocess.run(["unshare", "--net", "sh", "-c", probe], capture_output=True, text=True)
     if tried.returncode != 0:
-        return f"no network namespaces here: {tried.stderr.strip().splitlines()[-1:]}"
+        return f"no network namespaces here: {tried.stderr.strip() or 'not allowed'}"
+    if not os.access("/dev/net/tun", os.R_OK | os.W_OK):
+        return "the laboratory's wire needs /dev/net/tun"
     return None
 
 
@@ -91,7 +97,7 @@ def processes_in(names):
 
 
 def make(names, links=""):
-    """Creates namespaces, then what `links` (lines for `ip -batch`) says, all or nothing."""
+    """Creates namespaces, then what `links` (lines for `ip -batch`) says, up to the first that fails. The end of the run removes what there is."""
     batch = "".join(f"netns add {name}\n" for name in names) + links
     with _lock:
         if _closed:
@@ -102,11 +108,17 @@ def make(names, links=""):
 
 
 def end_processes(names):
-    for pid in processes_in(names):
-        try:
-            os.kill(pid, signal.SIGKILL)
-        except ProcessLookupError:
-            pass
+    """Ends what runs in these namespaces; what was forked meanwhile, too."""
+    for _ in range(MAX_SWEEPS):
+        found = processes_in(names)
+        if not found:
+            return
+        for pid in found:
+            try:
+                os.kill(pid, signal.SIGKILL)
+            except ProcessLookupError:
+                pass
+        time.sleep(SWEEP_INTERVAL)  # a process that is being ended has no event to wait for; it is not our child
 
 
 def remove(names):
@@ -118,6 +130,11 @@ def remove(names):
         subprocess.run(["ip", "-force", "-batch", "-"], input=batch, text=True, capture_output=True)
 
 
+def temporary_folder():
+    """A folder for this run; a killed run's is removed by the next."""
+    return tempfile.TemporaryDirectory(prefix=f"{own_prefix()}0-")
+
+
 def remove_leftovers():
     """Removes what runs that were killed have left behind; the names of it."""
     def is_orphan(name):
@@ -125,7 +142,10 @@ def remove_leftovers():
         return match and start_time(match[1]) != int(match[2])
     orphans = [name for name in existing() if is_orphan(name)]
     remove(orphans)
-    return orphans
+    folders = [name for name in os.listdir(tempfile.gettempdir()) if is_orphan(name)]
+    for name in folders:
+        shutil.rmtree(os.path.join(tempfile.gettempdir(), name), ignore_errors=True)
+    return orphans + folders
 
 
 def remove_own():
@@ -136,11 +156,15 @@ def remove_own():
     remove(existing(own_prefix()))
 
 
-def end_on_signals():
-    """SIGINT, SIGTERM and SIGHUP end this program by SystemExit, so that every `with Network()` clears away."""
+def end_on_signals(at_once=False):
+    """SIGINT, SIGTERM and SIGHUP end this program by SystemExit, so that every `with Network()` clears away; or
+    `at_once`, where somebody (unittest) would catch that."""
     def leave(number, _frame):
         for further in SIGNALS:
             signal.signal(further, signal.SIG_IGN)  # clearing away is not interrupted
+        if at_once:
+            remove_own()
+            os._exit(128 + number)
         sys.exit(128 + number)
     for number in SIGNALS:
         signal.signal(number, leave)

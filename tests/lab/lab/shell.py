@@ -4,8 +4,8 @@ import shlex
 import shutil
 import subprocess
 import sys
-import tempfile
 
+from lab import names
 from lab.built import program
 from lab.names import FOLDER, LabError
 from lab.network import SEED_PEER, Network
@@ -112,7 +112,7 @@ def run_words(words, environment):
 
 def open_shell(a_kind, b_kind, words):
     """Runs these words, or an interactive bash, with the commands; its exit status."""
-    with Network() as net, tempfile.TemporaryDirectory(prefix="natlab-") as folder:
+    with Network() as net, names.temporary_folder() as folder:
         coordinator = net.coordinator()
         sites = {"a": net.site(a_kind), "b": net.site(b_kind)}
         help_text = HELP.format(a_kind=a_kind, b_kind=b_kind, a_address=sites["a"].hosts[0].address, topic=TOPIC,

@@ -13,7 +13,7 @@ class LabCase(unittest.TestCase):
         reason = names.why_not()
         if reason:
             raise unittest.SkipTest(reason)
-        names.end_on_signals()
+        names.end_on_signals(at_once=True)
         names.remove_leftovers()
 
     def setUp(self):
