@@ -40,13 +40,14 @@ peer_table::changes peer_table::update(time_point now, const roster& list, const
 /// Of the peers that the list lacks, moves those that stay for a while to the end of `updated`, the others to `left`.
 void peer_table::keep_or_drop(time_point now, bool keep_missing, const std::vector<bool>& stays,
                               std::vector<known_peer>& updated, std::vector<known_peer>& left) {
+  kept_ = 0;
+  if (std::ranges::find(stays, false) == stays.end()) return;  // most lists only add somebody
   std::set<endpoint> addresses;
   std::set<std::string> names;
   for (const auto& peer : updated) {
     addresses.insert(peer.address);
     names.insert(peer.name);
   }
-  kept_ = 0;
   for (std::size_t i = 0; i < peers_.size(); ++i) {
     if (stays[i]) continue;
     auto& missing = peers_[i];
