@@ -165,7 +165,7 @@ int main(int argc, char** argv) {
   app.require_subcommand(1);
   auto* grid = app.add_subcommand("grid", "Every NAT with every NAT");
   auto* random = app.add_subcommand("random", "Random topologies and faults");
-  auto* scale = app.add_subcommand("scale", "How cost grows with the number of peers (takes minutes)");
+  auto* scale = app.add_subcommand("scale", "How cost grows with the number of peers (about ten minutes)");
   for (auto* command : {grid, random, scale})
     command->add_option("--seed", chosen.seed, "The first run's seed")->capture_default_str();
   random->add_option("--runs", chosen.runs, "How many runs, each of the next seed")->capture_default_str();

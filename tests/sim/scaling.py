@@ -10,7 +10,7 @@ import subprocess
 import sys
 
 WIDTH, HEIGHT = 640, 300  # of one panel
-LEFT, RIGHT, TOP, BOTTOM = 74, 20, 44, 46
+LEFT, RIGHT, TOP, BOTTOM = 74, 50, 44, 46
 COLOURS = {"one topic": "#1b6ca8", "topics of ten": "#c05621"}
 
 # (title, unit, key of the row or function of it)
@@ -116,7 +116,7 @@ What to read from it:
   250 ms: proportional to N for each, to N² for all. Many small topics cost what their peers cost, whatever their
   number.
 - **A change of a topic costs natcoord N lists of N entries**: the N² of section 1 of the protocol. Lists of a crowd
-  that joins are thinned by `list_pacer`, which is why joining costs far less than N³.
+  that joins would be N³ in all; from some hundreds of peers on `list_pacer` thins them.
 - Memory of a peer grows with the peers it knows. natcoord's does not depend on the size of the topics.
 """
 
