@@ -32,6 +32,9 @@ std::uint64_t checksum(std::string_view text) {
   return sum;
 }
 
+// A connection keeps what waits to be sent, which must not keep the connection.
+std::weak_ptr<connection> weak(const std::shared_ptr<connection>& over) { return over; }
+
 const char* kind_of(byte_view bytes) {
   const auto packet = decode_packet(bytes);
   if (!packet) return "STUN";
@@ -144,7 +147,7 @@ void peer_host::on_text(const std::string& message) {
 }
 
 void peer_host::on_ping() {
-  over_->send(side::client, [this, over = over_] { coordinator_.on_pong(over); });
+  over_->send(side::client, [this, over = weak(over_)] { coordinator_.on_pong(over.lock()); });
   tell(coordinator_events::alive{});
 }
 
@@ -271,6 +274,7 @@ bool reuses_ports(const nat_box& box) {
 /// In section 1 of the design an address is all that tells who sends. A NAT that gives a port of one host to another,
 /// after its mapping expired or towards another destination, makes one look like the other, even into another topic.
 void peer_host::judge_label(const peer_host& sender, std::string_view line) const {
+  if (sender.machine().has_moved()) return;  // it may have been sent from behind another NAT
   for (const auto* at = &sender.machine().where(); at->outer() != nullptr; at = at->outer()) {
     if (reuses_ports(*at->box())) return;
   }
@@ -289,9 +293,9 @@ void peer_host::obey(coordinator_command command) {
     case coordinator_command::connect: return connect();
     case coordinator_command::join: return join();
     case coordinator_command::ping:
-      return over_->send(side::client, [this, over = over_] { coordinator_.on_ping(over); });
+      return over_->send(side::client, [this, over = weak(over_)] { coordinator_.on_ping(over.lock()); });
     case coordinator_command::close:
-      return over_->send(side::client, [this, over = over_] { coordinator_.on_close_frame(over); });
+      return over_->send(side::client, [this, over = weak(over_)] { coordinator_.on_close_frame(over.lock()); });
     case coordinator_command::abandon: return drop_connection();
   }
 }
@@ -329,8 +333,8 @@ void peer_host::connect() {
 void peer_host::join() {
   const auto request = engine_->registration_request();
   log("registers", request.address.to_string());
-  over_->send(side::client, [this, over = over_, request, source = around_.net.way_out(machine_).seen_as] {
-    coordinator_.on_request(over, request, source, *this);
+  over_->send(side::client, [this, over = weak(over_), request, source = around_.net.way_out(machine_).seen_as] {
+    coordinator_.on_request(over.lock(), request, source, *this);
   });
   around_.time.after(handshake_timeout, [this, over = over_] {
     if (over_ != over || registered_) return;
