@@ -165,7 +165,7 @@ class coordinator {
   bool shut_down_ = false;
   client_id last_id_ = 0;
   std::uint64_t last_serial_ = 0;  ///< of a topic
-  std::size_t seats_ = 0;  ///< over all topics; a newcomer that may replace a holder shares the holder's
+  std::size_t seats_ = 0;          ///< over all topics; a newcomer that may replace a holder shares the holder's
   std::size_t listed_ = 0;
   coordinator_counters counters_;
   list_pacer pacer_;
