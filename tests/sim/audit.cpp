@@ -27,7 +27,7 @@ void audit::check_queues(std::string_view who, std::span<const queue_level> queu
 /// and go shift the turns.
 std::uint64_t contact_book::allowed_pings(time_point now, const tally& to) const {
   const auto turns = static_cast<std::uint64_t>((now - to.first_sent) / allowed_.ping_interval);
-  return 4 + turns + turns / 4 + 2 * (lists_ - to.lists_before);
+  return 2 + turns + turns / 4 + 2 * (changes_ - to.changes_before);
 }
 
 /// A round of requests to a silent server takes stun_max_requests of them, and each connect begins one.
@@ -41,7 +41,7 @@ std::string contact_book::on_sent(time_point now, const endpoint& to, byte_view 
   if (contact.answered) return {};
   if (contact.first_sent == time_point{}) {
     contact.first_sent = now;
-    contact.lists_before = lists_;
+    contact.changes_before = changes_;
     contact.connects_before = connects_ == 0 ? 0 : connects_ - 1;
   }
   const auto packet = decode_packet(bytes);

@@ -50,8 +50,8 @@ class contact_book {
   explicit contact_book(const allowance& allowed) : allowed_(allowed) {}
 
   void on_answer(const endpoint& from) { contacts_[from].answered = true; }
-  /// The coordinator sent a list: who newly appears in it is pinged at once.
-  void on_list() { ++lists_; }
+  /// A list came, and who newly appears in it is pinged at once; or a peer left, which shifts the turns of the others.
+  void on_change() { ++changes_; }
   void on_connect() { ++connects_; }
   /// Empty, or what is wrong with this datagram.
   std::string on_sent(time_point now, const endpoint& to, byte_view bytes);
@@ -63,7 +63,7 @@ class contact_book {
     std::uint64_t data = 0;  ///< bytes; all of these while it has not answered
     std::uint64_t pings = 0;
     std::uint64_t requests = 0;
-    std::uint64_t lists_before = 0;
+    std::uint64_t changes_before = 0;
     std::uint64_t connects_before = 0;
   };
 
@@ -71,7 +71,7 @@ class contact_book {
   std::uint64_t allowed_requests(time_point now, const tally& to) const;
 
   allowance allowed_;
-  std::uint64_t lists_ = 0;
+  std::uint64_t changes_ = 0;
   std::uint64_t connects_ = 0;
   std::unordered_map<endpoint, tally> contacts_;
 };

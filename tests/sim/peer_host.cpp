@@ -142,7 +142,7 @@ void peer_host::on_refused(const admission& why) {
 
 void peer_host::on_text(const std::string& message) {
   log("gets a list of", message.size());
-  contacts_->on_list();
+  contacts_->on_change();
   tell(coordinator_events::text{message});
 }
 
@@ -169,10 +169,11 @@ void peer_host::act() {
     around_.check.check_queues(config_.name, waiting);
   }
   while (const auto command = engine_->next_command()) obey(*command);
-  send_datagrams();
   while (const auto note = engine_->next_note()) {
+    if (note->kind == note_kind::peer_left) contacts_->on_change();
     log("notes", static_cast<int>(note->kind), note->where.to_string(), note->name, note->text);
   }
+  send_datagrams();
   if (engine_->take_stun_lookup()) {
     around_.time.at(around_.time.now(), [this, run] {  // a literal address: resolved at once
       if (run != run_ || !engine_) return;
