@@ -2,12 +2,19 @@
 // clock.
 #pragma once
 
+#include "nat/address_tokens.hpp"
+#include "nat/bytes.hpp"
 #include "nat/endpoint.hpp"
 #include "nat/join_query.hpp"
-#include "nat/list_pacer.hpp"
 #include "nat/queue_level.hpp"
+#include "nat/random.hpp"
+#include "nat/relay_frame.hpp"
+#include "nat/relay_meter.hpp"
 #include "nat/time.hpp"
 #include "nat/topic_roster.hpp"
+#include "nat/topic_schedule.hpp"
+#include "nat/v2_client.hpp"
+#include "nat/v2_messages.hpp"
 
 #include <array>
 #include <chrono>
@@ -39,6 +46,8 @@ struct coordinator_limits {
   std::size_t max_connections =
       10'000;  ///< names held, over all topics; a newcomer that may replace a holder shares its place
   std::size_t max_peers = 1'000;  ///< names held in one topic
+  unproven_policy unproven = unproven_policy::allow;
+  relay_limits relay;
 };
 
 /// A reservation whose upgrade is not done by then is given up.
@@ -54,13 +63,32 @@ constexpr std::chrono::seconds retry_when_full{30};
 /// What a client that meets a server on its way out is told to wait: about a restart.
 constexpr std::chrono::seconds retry_when_shut_down{5};
 
+// What a v2 client may send; see allowance. Whoever sends more text messages than any client of ours ever would is
+// closed: that is 1000 punches when it meets a large topic, and what else there is.
+constexpr allowance message_allowance{200, std::chrono::seconds(1), 2'000};
+// Punches over it are dropped.
+constexpr allowance punch_allowance{20, std::chrono::seconds(1), 100};
+// Of announcements over it the newest is kept until its turn comes.
+constexpr allowance announcement_allowance{2, std::chrono::seconds(1), 20};
+/// Two snapshots to one client are this far apart at least; the second waits.
+constexpr duration snapshot_spacing = std::chrono::seconds(1);
+/// A v2 client that has sent so many messages which are none is closed.
+constexpr std::uint8_t max_bad_messages = 16;
+
+/// What comes with the request of a client that offers natcoord.v2.
+struct v2_offer {
+  std::string resume;  ///< the token it was welcomed with before, from "Authorization: Bearer ..."; empty: none
+};
+
 /// The answer to a request to register: go on with the upgrade as `id`, or answer with this HTTP status and
 /// reason.
 struct admission {
-  unsigned status = 101;  ///< 101, 409 (the name is taken) or 503 (no room, or shutting down)
+  unsigned status = 101;  ///< 101, 400 (no address), 403 (not its own), 409 (the name is taken) or 503 (no room, or
+                          ///< shutting down)
   std::string reason;     ///< one line; empty when admitted
   client_id id = 0;       ///< 0 when refused
   std::optional<std::chrono::seconds> retry_after;
+  bool v2 = false;  ///< select natcoord.v2
 
   bool admitted() const { return status == 101; }
 };
@@ -79,40 +107,80 @@ struct close_client {
   std::uint16_t code = 1000;  ///< RFC 6455, 7.4.1: 1001, come back later; 1008, do not come back
   std::string reason;
 };
-using coordinator_action = std::variant<send_list, send_ping, close_client>;
+/// One v2 message for many receivers, each of which gets all of them in this order. Where a receiver's queue is full
+/// all that wait there may be dropped: it finds the gap in the versions and asks for a snapshot.
+struct send_message {
+  std::shared_ptr<const std::string> text;
+  std::vector<client_id> to;  ///< each of them open, v2
+};
+/// One relayed frame for many receivers. What a receiver cannot take soon is dropped.
+struct send_relayed {
+  std::shared_ptr<const std::vector<std::uint8_t>> frame;
+  std::vector<client_id> to;  ///< each of them open, v2
+};
+using coordinator_action = std::variant<send_list, send_ping, close_client, send_message, send_relayed>;
 
 /// What happened since the start, for tests and the log.
 struct coordinator_counters {
   std::uint64_t joined = 0;     ///< upgrades done
-  std::uint64_t refused = 0;    ///< with 409 or 503
+  std::uint64_t refused = 0;    ///< with a status of 400 or more
   std::uint64_t replaced = 0;   ///< closed with 1008
   std::uint64_t timed_out = 0;  ///< silent clients and unfinished upgrades
   std::uint64_t lists = 0;      ///< `send_list` actions
+
+  // natcoord.v2
+  std::uint64_t joined_v2 = 0;         ///< those of `joined`
+  std::uint64_t resumed = 0;           ///< took their name back with its token
+  std::uint64_t proven = 0;            ///< addresses, each time one was newly proven
+  std::uint64_t unproven_dropped = 0;  ///< addresses that were not passed on
+  std::uint64_t snapshots = 0;         ///< to a client each
+  std::uint64_t deltas = 0;            ///< `send_message` actions with one
+  std::uint64_t resyncs = 0;           ///< asked for
+  std::uint64_t punches = 0;           ///< passed on
+  std::uint64_t punches_dropped = 0;   ///< too many, or for nobody
+  std::uint64_t bad_messages = 0;
+  std::uint64_t relayed_packets = 0;  ///< delivered, to a client each
+  std::uint64_t relayed_bytes = 0;    ///< delivered, of packets
+  // Uploads that were dropped,
+  std::uint64_t relay_off = 0;              ///< as there is no relay
+  std::uint64_t relay_for_nobody = 0;       ///< as no recipient is there
+  std::uint64_t relay_over_rate = 0;        ///< as the client sends too fast,
+  std::uint64_t relay_over_quota = 0;       ///< or has used up its day's bytes
+  std::uint64_t relay_over_total_rate = 0;  ///< as all clients together send too fast
 };
 
 /// The program calls `on_*` with what happened, then takes every `next_action()` until there is none, then
-/// sleeps until `next_deadline()`. After handing out a `send_list` it calls `on_list_cost` before it takes
-/// the next action. Every call costs O(log topics), except the making of a list, which is O(peers of the
-/// topic).
+/// sleeps until `next_deadline()`. After handing out a `send_list` or a `send_message` it calls `on_list_cost`
+/// before it takes the next action. Every call costs O(log topics), except the making of a list or a snapshot and
+/// the relaying to everybody, which are O(peers of the topic).
 class coordinator {
  public:
-  explicit coordinator(coordinator_limits limits = {});
+  /// Both live longer than this.
+  coordinator(random_source& random, const address_tokens& tokens, coordinator_limits limits = {});
   coordinator(const coordinator&) = delete;
   coordinator& operator=(const coordinator&) = delete;
 
-  /// Reserves the name for the connection that asks from `source`; nobody is told before `on_open`.
-  admission admit(instant now, const join_request& request, const ip_address& source);
-  /// The upgrade is done: the client is listed, gets its list at once, and the others are told. A replaced
-  /// holder leaves.
+  /// What v2 clients are told of this server's STUN ports: the ordinary one first.
+  void set_stun_ports(std::vector<std::uint16_t> ports) { stun_ports_ = std::move(ports); }
+
+  /// Reserves the name for the connection that asks from `source`; nobody is told before `on_open`. Without an
+  /// offer it is a client of section 1, which needs an address.
+  admission admit(instant now, const join_request& request, const ip_address& source, const v2_offer* offer = nullptr);
+  /// The upgrade is done: the client is listed, gets its list (v2: its welcome and its snapshot) at once, and the
+  /// others are told. A replaced holder leaves.
   void on_open(instant now, client_id id);
   /// Any bytes came from the client.
   void on_activity(instant now, client_id id);
   /// A ping frame came: activity, and `last_seen` moves, which sends no list.
   void on_ping(instant now, client_id id);
+  /// A text message came from a v2 client; from others it is activity.
+  void on_message(instant now, client_id id, std::string_view text);
+  /// A binary message came from a v2 client: a packet to relay. From others it is activity.
+  void on_relay(instant now, client_id id, byte_view frame);
   /// The connection is gone, at whatever stage. Ids that are not (or no longer) known are ignored here and
   /// above.
   void on_closed(instant now, client_id id);
-  /// Handing out the last `send_list` took so much CPU time.
+  /// Handing out the last `send_list` or `send_message` took so much CPU time.
   void on_list_cost(instant now, duration cpu);
   void on_time(instant now);
   /// Closes every client with 1001 and refuses every later one.
@@ -123,58 +191,66 @@ class coordinator {
 
   std::size_t clients() const { return clients_.size(); }  ///< connections known, reservations included
   std::size_t listed() const { return listed_; }           ///< upgrades done
+  std::size_t listed_v2() const { return listed_v2_; }     ///< those of them that speak v2
   std::size_t topics() const { return topics_.size(); }
   const coordinator_counters& counters() const { return counters_; }
   /// Everything that grows, and how far it may.
-  std::array<queue_level, 3> queues() const;
+  std::array<queue_level, 4> queues() const;
 
  private:
   using phase_queue = boost::intrusive::list<
       registered_client, boost::intrusive::member_hook<registered_client, queue_hook, &registered_client::phase_hook>,
       boost::intrusive::constant_time_size<false>>;
-  using newcomers_queue =
-      boost::intrusive::list<topic_roster,
-                             boost::intrusive::member_hook<topic_roster, queue_hook, &topic_roster::newcomers_hook>,
-                             boost::intrusive::constant_time_size<false>>;
-  /// Of equal places the older topic's is first, wherever it lies in memory: a run can be repeated.
-  struct behind_order {
-    using place = std::pair<time_point, topic_roster*>;
-    bool operator()(const place& a, const place& b) const {
-      return a.first != b.first ? a.first < b.first : a.second->serial() < b.second->serial();
-    }
-  };
-  /// Topics whose clients wait for a list, the one that sent its previous list first in front.
-  using behind_set = std::set<behind_order::place, behind_order>;
-
   admission refuse(unsigned status, std::string reason, std::optional<std::chrono::seconds> retry_after = {});
   std::optional<admission> refuse_if_full(const topic_roster* topic);
-  bool may_replace(const registered_client& holder, const join_request& request, const ip_address& source) const;
+  std::optional<admission> refuse_by_policy(const join_request& request, const ip_address& source);
+  bool may_take_over(const name_seat& seat, const join_request& request, const ip_address& source,
+                     const v2_offer* offer) const;
+  void make_v2(registered_client& client, const join_request& request, const registered_client* resumed);
   registered_client* find(client_id id);
+  registered_client* find_v2(client_id id);
   void enter_phase(registered_client& client, client_phase phase);
   void replace(registered_client& client);
   void close(registered_client& client, std::uint16_t code, std::string reason);
   void forget(registered_client& client);
-  static std::pair<time_point, topic_roster*> place_of(topic_roster& topic);
-  void on_change(topic_roster& topic);
-  bool may_announce(const topic_roster& topic) const;
-  send_list announce(topic_roster& topic);
-  std::optional<coordinator_action> next_list();
 
+  void welcome(registered_client& client);
+  void on_bad_message(registered_client& client);
+  void on_announcement(registered_client& client, v2::addresses addresses);
+  void apply(registered_client& client, const v2::addresses& addresses);
+  void on_punch(registered_client& client, peer_id to);
+  void on_resync(registered_client& client);
+  coordinator_action to_action(topic_news news);
+  void delay(registered_client& client);
+  void on_delay_over(registered_client& client);
+  std::vector<client_id> recipients_of(const registered_client& sender, const relay_recipients& named);
+
+  /// A holder and a newcomer for each seat.
+  std::size_t most_clients() const { return 2 * limits_.max_connections; }
+  /// If nobody takes them: a ping, a close and a welcome for each client. Beyond that punches and relayed packets are
+  /// dropped.
+  std::size_t most_actions() const { return 3 * most_clients() + 2; }
+  bool has_room() const { return ready_.size() < 3 * most_clients(); }
+
+  random_source& random_;
+  const address_tokens& tokens_;
   coordinator_limits limits_;
+  std::vector<std::uint16_t> stun_ports_;
   time_point now_;  ///< of the latest event
   bool shut_down_ = false;
   client_id last_id_ = 0;
   std::uint64_t last_serial_ = 0;  ///< of a topic
   std::size_t seats_ = 0;          ///< over all topics; a newcomer that may replace a holder shares the holder's
   std::size_t listed_ = 0;
+  std::size_t listed_v2_ = 0;
   coordinator_counters counters_;
-  list_pacer pacer_;
+  topic_schedule schedule_;
+  relay_meter meter_;
   std::map<std::string, topic_roster, std::less<>> topics_;
-  newcomers_queue newcomers_;
-  behind_set behind_;
   phase_queue reserved_, open_, pinged_;
   std::unordered_map<client_id, registered_client> clients_;
-  std::deque<coordinator_action> ready_;  ///< pings and closes: at most one of each a client
+  std::set<std::pair<time_point, client_id>> delayed_;  ///< v2 clients whose message waits for its turn
+  std::deque<coordinator_action> ready_;                ///< everything but lists, snapshots and deltas that wait
 };
 
 }  // namespace nat

@@ -23,6 +23,11 @@ enum class errc {
   bad_utf8,            ///< text that is not UTF-8, or has control characters
   missing_parameter,   ///< a query parameter is absent or empty
   repeated_parameter,  ///< a query parameter is given twice
+  not_sealed,          ///< the seal does not open: a packet of the seed protocol, or a forgery
+  unknown_version,     ///< sealed by a later version than this
+  bad_key,             ///< not 32 bytes in base64
+  no_memory,           ///< the system has not enough of it
+  unknown_type,        ///< a message of a type this version does not know
 };
 
 const std::error_category& nat_category();

@@ -5,6 +5,7 @@
 #include "nat/endpoint.hpp"
 
 #include <cstddef>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -21,7 +22,7 @@ constexpr std::size_t max_join_parameters = 64;     // known or unknown
 struct join_request {
   std::string topic;
   std::string name;
-  endpoint address;  ///< where the peer says it can be reached
+  std::optional<endpoint> address;  ///< where the peer says it can be reached; none: it tells later (natcoord.v2)
 };
 
 /// Why a query is refused, in one line for the client: which parameter, and what is wrong with it.
@@ -36,10 +37,10 @@ using join_result = boost::system::result<join_request, join_refusal>;
 
 /// Decodes and checks a query (what stands behind the `?`). `+` is read as a space, as HTML forms and Go
 /// write it. Unknown parameters are ignored. `topic` and `name` are 1..255 and 1..128 bytes of UTF-8 without
-/// control characters.
-join_result decode_join_query(std::string_view query);
+/// control characters. `ip` and `port` may both be missing where `needs_address` is false.
+join_result decode_join_query(std::string_view query, bool needs_address = true);
 
-/// Encodes what `decode_join_query` reads; every byte outside RFC 3986's unreserved set is percent-encoded.
+/// Encodes what `decode_join_query` reads, without `ip` and `port` where there is no address; every byte outside RFC 3986's unreserved set is percent-encoded.
 std::string encode_join_query(const join_request& request);
 
 }  // namespace nat

@@ -1,19 +1,32 @@
 // Everything natpeer decides. It takes bytes, addresses and the time, and says what to do next; it has no socket and no
 // clock.
 //
-// The rooms it joins: stun_client (our public address), registration (the coordinator), peer_table (who is there),
-// sender (stdin to datagrams), receiver (datagrams to stdout).
+// The rooms it joins: stun_client and nat_probe (our public address and our NAT), registration (the coordinator),
+// topic_view and peer_table (who is there), session (one peer of ours, its paths), sender (stdin to datagrams), receiver
+// (datagrams to stdout).
+//
+//   peer.cpp              input, output, time, and what the rooms tell each other
+//   peer_packets.cpp      packets from and to other peers
+//   peer_coordinator.cpp  the coordinator, and what it says about others
 #pragma once
 
+#include "nat/challenges.hpp"
 #include "nat/join_query.hpp"
+#include "nat/nat_probe.hpp"
 #include "nat/note.hpp"
 #include "nat/outbox.hpp"
 #include "nat/peer_table.hpp"
+#include "nat/ping_allowance.hpp"
 #include "nat/queue_level.hpp"
 #include "nat/receiver.hpp"
 #include "nat/registration.hpp"
+#include "nat/relay_queue.hpp"
+#include "nat/seal.hpp"
 #include "nat/sender.hpp"
+#include "nat/session_table.hpp"
 #include "nat/stun_client.hpp"
+#include "nat/topic_keys.hpp"
+#include "nat/topic_view.hpp"
 
 #include <array>
 #include <cstddef>
@@ -28,6 +41,8 @@ namespace nat {
 struct peer_config {
   std::string topic;
   std::string name;
+  std::optional<secret_key> key;                            ///< none: an open topic
+  payload_cipher cipher = payload_cipher::chacha20_poly1305;
   std::optional<endpoint> advertise;                        ///< register this address, and ask no STUN server
   duration ping_interval = std::chrono::milliseconds(250);  // the seed's
   std::size_t wait_for = 1;                                 ///< peers before stdin is read
@@ -35,6 +50,7 @@ struct peer_config {
   output_mode output = output_mode::raw;
   std::optional<duration> quit_on_eof;  ///< end so long after the last packet
   std::uint64_t rate = 20'000'000;      ///< bit/s to each peer, headers included
+  std::uint64_t seed_rate = default_seed_rate;
 };
 
 /// How the program ends; `reason` is one line for the user, empty where all is well.
@@ -46,11 +62,18 @@ struct ending {
 /// What came in and what became of it.
 struct peer_counters {
   std::uint64_t data_received = 0;
-  std::uint64_t data_unlisted = 0;  ///< dropped: the source is in no list
-  std::uint64_t data_overflow = 0;  ///< dropped: stdout is not read
+  std::uint64_t data_unlisted = 0;    ///< dropped: the source is in no list
+  std::uint64_t data_overflow = 0;    ///< dropped: stdout is not read
+  std::uint64_t data_duplicate = 0;   ///< dropped: it came by another path, or was played again
+  std::uint64_t data_late = 0;        ///< dropped: what follows it was written already
+  std::uint64_t data_unexpected = 0;  ///< dropped: its sender has not echoed our challenge in this run
   std::uint64_t pings_received = 0;
   std::uint64_t pings_unlisted = 0;
-  std::uint64_t malformed = 0;  ///< neither STUN nor a packet
+  std::uint64_t malformed = 0;        ///< neither STUN nor a packet
+  std::uint64_t unsealed = 0;         ///< dropped: no seal, in a keyed topic or from who has proved to be one of ours
+  std::uint64_t forged = 0;           ///< dropped: sealed by a member against the rules, or a payload that was changed
+  std::uint64_t replayed = 0;         ///< PINGs that were seen before
+  std::uint64_t misdirected = 0;      ///< PINGs for somebody else, or our own come back
 };
 
 class peer {
@@ -65,11 +88,15 @@ class peer {
   void on_input_end(time_point now);
 
   void on_datagram(time_point now, unix_millis wall, const endpoint& from, byte_view datagram);
+  /// A datagram came to the socket that `next_aside` is sent from.
+  void on_aside(time_point now, const endpoint& from, byte_view datagram);
   /// `count` datagrams of `datagrams()` were sent.
   void on_sent(time_point now, std::size_t count);
   /// The answer to a STUN lookup; empty where no name resolved, `error` then says why.
   void on_stun_servers(time_point now, const std::vector<endpoint>& servers, const std::string& error);
-  void on_coordinator(time_point now, const coordinator_event& event);
+  void on_coordinator(time_point now, unix_millis wall, const coordinator_event& event);
+  /// The machine's own addresses, and the port of our socket on them. `moved`: one is gone, or the way out is another.
+  void on_interfaces(time_point now, const std::vector<ip_address>& addresses, std::uint16_t port, bool moved);
   void on_output_written(time_point now, std::size_t bytes);
   /// stdout takes nothing more: whoever read it is gone, which is no failure, or `failure` says why.
   void on_output_closed(time_point now, std::string failure);
@@ -84,18 +111,27 @@ class peer {
   void swap_output(std::vector<std::uint8_t>& empty) { receiver_.swap_output(empty); }
   /// Whether all that was received is written.
   bool output_drained() const { return receiver_.drained(); }
+  /// A datagram to send from another socket than the one for everything else.
+  std::optional<nat_probe_request> next_aside();
   std::optional<coordinator_command> next_command();
-  /// What `coordinator_command::join` registers.
-  join_request registration_request() const;
+  /// A text message for the coordinator. To be asked after the datagrams are sent.
+  std::optional<std::string> next_message();
+  /// A binary message for the coordinator, as long as the connection takes some.
+  std::optional<relay_queue::frame> next_relayed(time_point now);
+  /// What `coordinator_command::join` and `join_v2` register.
+  join_request registration_request(coordinator_command command) const;
+  const registration& coordinator() const { return registration_; }
   /// Whether the STUN servers' names shall be resolved; true once for each time.
   bool take_stun_lookup();
   std::optional<note> next_note() { return notes_.next(); }
   const std::optional<ending>& ended() const { return ending_; }
 
   /// Everything that grows, and how far it may.
-  std::array<queue_level, 7> queues() const;
+  std::array<queue_level, 10> queues() const;
   const peer_counters& counters() const { return counters_; }
-  const peer_table& peers() const { return table_; }
+  const peer_table& seeds() const { return table_; }
+  const session_table& sessions() const { return sessions_; }
+  const topic_keys& keys() const { return keys_; }
   std::uint64_t packets_sent() const { return sender_.packets(); }
 
  private:
@@ -106,15 +142,53 @@ class peer {
 
   // One event makes a few at most (leave one connection, open another, join), and the program takes them after each.
   static constexpr std::size_t max_commands = 4;
+  // Addresses, a resync, and punches to those who wait for ours. What is over it is not said; pinging does without.
+  static constexpr std::size_t max_messages = 256;
+  // Two peers tell each other about their NATs before either pings; who does not tell is pinged all the same.
+  static constexpr duration introductions = std::chrono::milliseconds(1500);
+  // Nobody else in a keyed topic by then: the key may be another.
+  static constexpr duration lonely_after = std::chrono::seconds(10);
 
+  // peer_packets.cpp
+  struct arrival {
+    time_point now;
+    unix_millis wall = 0;
+    std::optional<endpoint> from;  ///< none: relayed
+  };
+  void on_packet(const arrival& how, byte_view datagram);
+  void on_unsealed(const arrival& how, const packet& decoded);
+  void on_sealed_ping(const arrival& how, const ping_header& ping);
+  void on_sealed_data(const arrival& how, const data_header& header, byte_view datagram);
+  session* session_of(const arrival& how, const ping_header& ping);
+  void release_held(time_point now, session& who);
+  void on_session_changed(time_point now, session& who);
+  void write_out(time_point now, const output_source& source, byte_view payload);
+  unix_millis wall_at(time_point when) const;
+  void ping(time_point now, const endpoint& to);
+  void ping(time_point now, session& who, path& on, bool wants_answer);
+  void ping_seeds_in_turn(time_point now);
+  void ping_sessions(time_point now);
+  void ping_due(time_point now, session& who);
+  duration ping_slot() const;
+  void note_path(time_point now, session& who);
+
+  // peer_coordinator.cpp
   void on_list(time_point now, std::string_view message);
-  void on_packet(time_point now, unix_millis wall, const endpoint& from, byte_view datagram);
+  void take_seeds(time_point now, const roster& list, bool keep_missing);
   bool is_no_peer(const roster_entry& entry) const;
-  void on_peers_changed(time_point now);
-
-  /// Carries what one room says to the others, until all are silent.
-  void settle(time_point now);
-  void settle_stun(time_point now);
+  void on_v2_message(time_point now, std::string_view message);
+  void handle(time_point now, const v2::welcome& message);
+  void handle(time_point now, const v2::snapshot& message);
+  void handle(time_point now, const v2::delta& message);
+  void handle(time_point now, const v2::punch_from& message);
+  void on_view_changed(time_point now, const topic_view::changes& changes);
+  void take_session(time_point now, const v2_peer& who);
+  void take_seeds_of_view(time_point now);
+  void introduce(time_point now, session& who);
+  std::vector<path_offer> offers_of(const v2_peer& who) const;
+  void tell_addresses(time_point now);
+  void say(const v2::client_message& message);
+  void on_disconnected(time_point now);
   void settle_registration(time_point now);
   void settle_commands(time_point now);
   void handle(time_point now, const registration_events::retry_later& event);
@@ -122,23 +196,56 @@ class peer {
   void handle(time_point now, const registration_events::rejected& event);
   void handle(time_point now, const registration_events::left& event);
 
-  void ping(time_point now, const endpoint& to);
-  void ping_in_turn(time_point now);
-  duration ping_slot() const;
-  void note_peer(time_point now, note_kind kind, const known_peer& who);
+  // peer.cpp
+  void on_peers_changed(time_point now);
+  /// Carries what one room says to the others, until all are silent.
+  void settle(time_point now);
+  void settle_stun(time_point now);
+  void settle_probe(time_point now);
+  void note_peer(time_point now, note_kind kind, const std::string& name, const endpoint& where);
+  void check_loneliness(time_point now);
 
   peer_config config_;
   random_source& random_;
+  topic_keys keys_;
+  name_tag own_tag_;
+  sender_id self_;
+  packet_sealer sealer_;
+  challenges challenges_;
   stun_client stun_;
+  nat_probe probe_;
   registration registration_;
+  topic_view view_;
   peer_table table_;
+  session_table sessions_;
   sender sender_;
   receiver receiver_;
   outbox outbox_;
+  relay_queue relay_;
   pacer ping_pacer_;
+  ping_allowance allowance_;
   note_queue notes_;
   peer_counters counters_;
   std::deque<coordinator_command> commands_;
+  std::deque<std::string> messages_;
+  std::optional<nat_probe_request> aside_;
+  std::vector<std::uint8_t> payload_;  ///< of the packet at hand
+  time_point wall_known_at_{};         ///< when it was `wall_`
+  unix_millis wall_ = 0;
+  std::vector<start_gate::awaited> awaited_;
+
+  // Where we are.
+  std::vector<ip_address> interfaces_;
+  std::uint16_t port_ = 0;
+  nat_probe_result probed_;
+  deadline behavior_by_;       ///< until then others may wait for our NAT's behaviour
+  ip_address coordinator_ip_;
+  std::vector<std::uint16_t> stun_ports_;  ///< of the coordinator
+  bool relays_ = false;        ///< the coordinator
+  v2::addresses told_;
+  bool has_told_ = false;      ///< `told_` was said on this connection
+  bool was_connected_ = false; ///< with natcoord.v2
+
   bool stun_lookup_ = false;
   deadline stun_answered_at_;   ///< the answer `registration_` was last told of
   bool list_is_first_ = false;  ///< of this connection, which is not the first
@@ -146,10 +253,15 @@ class peer {
   bool output_is_full_ = false;
   bool input_ended_ = false;
   deadline quit_at_;
+  deadline lonely_at_;
+  bool was_lonely_ = false;  ///< `lonely_at_` was set once
+  bool said_later_version_ = false;
   // Everyone is pinged once an interval, in turn rather than at once: a topic of 1000 would overflow a home router's
   // queue.
   std::size_t ping_turn_ = 0;
   deadline next_ping_;
+  deadline next_session_;  ///< the earliest deadline of all sessions; may be too early
+  std::uint64_t unaddressed_pings_ = 0;
   std::string failure_;  ///< why `leave` was called, where that was no wish of the user
   std::optional<ending> ending_;
 };

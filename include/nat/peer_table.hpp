@@ -1,9 +1,11 @@
-// The peers a natpeer knows: who is listed, who was heard, who is to be pinged when.
+// The peers a natpeer knows by their addresses alone, as the seed protocol does: who is listed, who was heard, who is to be pinged when.
 #pragma once
 
 #include "nat/endpoint.hpp"
+#include "nat/pacer.hpp"
 #include "nat/roster.hpp"
 #include "nat/time.hpp"
+#include "nat/topic_keys.hpp"
 
 #include <array>
 #include <cstddef>
@@ -18,6 +20,9 @@
 
 namespace nat {
 
+// A seed peer's source is easily spoofed and acknowledges nothing, so it never gets more than this (design, 2.3).
+constexpr std::uint64_t default_seed_rate = 8'000'000;  // bit/s
+
 struct known_peer {
   std::string name;
   endpoint address;
@@ -27,6 +32,9 @@ struct known_peer {
   deadline kept_until;         ///< set while the newest list lacks it (see `peer_table::update`)
   std::uint64_t received = 0;  ///< DATA packets
   std::size_t unproven = 0;    ///< bytes of DATA sent to it while it was not heard
+  name_tag tag{};              ///< what a PING of its shows, should it be one of ours
+  bool is_ours = false;        ///< it has proved to be: a session takes care of it
+  pacer budget{default_seed_rate};
 };
 
 class peer_table {

@@ -37,6 +37,9 @@ constexpr std::uint16_t userhash = 0x001E;
 constexpr std::uint16_t xor_mapped_address = 0x0020;
 constexpr std::uint16_t alternate_server = 0x8023;
 constexpr std::uint16_t fingerprint = 0x8028;
+// Ours, from the range that a receiver may ignore and that nobody assigns without review (RFC 8489, 18.3).
+constexpr std::uint16_t natpeer_token = 0xC0A7;
+constexpr std::uint16_t natpeer_probe = 0xC0A8;
 }  // namespace stun_attribute
 
 constexpr int stun_try_alternate = 300;      // RFC 8489, 14.8
@@ -48,10 +51,22 @@ constexpr std::size_t max_stun_unknown = 16;
 /// The longest reason phrase that is decoded (RFC 8489, 14.8), in bytes.
 constexpr std::size_t max_stun_reason = 763;
 
+/// What natcoord gives to prove that one receives at the mapped address; opaque here. A request that wants one holds as
+/// many zeros, so that the answer does not grow by it.
+constexpr std::size_t stun_token_size = 24;  // bytes
+using stun_token = std::array<std::uint8_t, stun_token_size>;
+
+/// Zeros that pay for a copy of the answer from natcoord's third STUN port, sent ahead of the answer: with its header
+/// of 4 the attribute is as large as that copy over IPv6, 20 and 24 bytes.
+constexpr std::size_t stun_probe_size = 40;  // bytes
+
 using stun_type_list = boost::container::static_vector<std::uint16_t, max_stun_unknown>;
 
-/// The longest message we send: a 420 answer with a full list and a FINGERPRINT.
-constexpr std::size_t max_stun_packet = stun_header_size + 8 + (4 + 2 * max_stun_unknown) + 8;
+/// The longest message we send: a request with both attributes of ours and a FINGERPRINT. The longest answer is
+/// shorter, a 420 with a full list and a FINGERPRINT.
+constexpr std::size_t max_stun_packet = stun_header_size + (4 + stun_token_size) + (4 + stun_probe_size) + 8;
+constexpr std::size_t max_stun_unknown_answer = stun_header_size + 8 + (4 + 2 * max_stun_unknown) + 8;
+static_assert(max_stun_unknown_answer <= max_stun_packet);
 
 /// An encoded message, ready to be sent; no heap behind it.
 using stun_packet = boost::container::static_vector<std::uint8_t, max_stun_packet>;
@@ -94,7 +109,11 @@ struct stun_message {
   /// Types that must be understood and are not, each once, in the order met; at most `max_stun_unknown` of
   /// them.
   stun_type_list unknown;
+  std::optional<stun_token> token;  ///< NATPEER-TOKEN of its proper length; zeros in a request
+  bool wants_probe = false;         ///< NATPEER-PROBE of its proper length, in a request
   bool has_fingerprint = false;
+
+  bool wants_token() const { return kind == stun_class::request && token.has_value(); }
 
   /// XOR-MAPPED-ADDRESS, or else MAPPED-ADDRESS, which is all that servers of RFC 3489 have.
   std::optional<endpoint> mapped_address() const { return xor_mapped ? xor_mapped : mapped; }
@@ -107,15 +126,24 @@ bool looks_like_stun(byte_view datagram);
 /// Decodes one datagram, which is exactly one message.
 /// Of an attribute that comes twice the first counts (RFC 8489, 14), and what stands behind MESSAGE-INTEGRITY
 /// is ignored but for MESSAGE-INTEGRITY-SHA256 and FINGERPRINT (14.5). The integrity attributes themselves
-/// are not verified: there are no credentials here.
+/// are not verified: there are no credentials here. NATPEER-TOKEN and NATPEER-PROBE of another length than theirs are
+/// ignored, as any attribute that need not be understood.
 ///
 /// Errors: `truncated`, `not_stun`, `malformed` (lengths,
 /// padding, a known attribute's shape, FINGERPRINT not the last), `bad_fingerprint`.
 result<stun_message> decode_stun(byte_view datagram);
 
+struct stun_request_options {
+  bool token = false;  ///< ask for a proof of the mapped address
+  bool probe = false;  ///< ask for a copy of the answer from the third port
+  bool fingerprint = false;
+};
+
 stun_packet encode_binding_request(const transaction_id& id, bool fingerprint = false);
-/// A success response with XOR-MAPPED-ADDRESS.
-stun_packet encode_binding_success(const transaction_id& id, const endpoint& mapped, bool fingerprint = false);
+stun_packet encode_binding_request(const transaction_id& id, const stun_request_options& options);
+/// A success response with XOR-MAPPED-ADDRESS, and NATPEER-TOKEN where there is a token.
+stun_packet encode_binding_success(const transaction_id& id, const endpoint& mapped, bool fingerprint = false,
+                                   const stun_token* token = nullptr);
 /// A 420 response with UNKNOWN-ATTRIBUTES. Its reason phrase is empty: the code says it all, and the answer
 /// stays small.
 stun_packet encode_binding_unknown(const transaction_id& id, const stun_type_list& unknown, bool fingerprint = false);

@@ -1,5 +1,6 @@
 #include "nat/coordinator.hpp"
 
+#include <algorithm>
 #include <cassert>
 
 namespace nat {
@@ -10,13 +11,18 @@ constexpr std::uint16_t policy_violation = 1008;  // the same place; a client cl
 
 }  // namespace
 
-coordinator::coordinator(coordinator_limits limits) : limits_(limits) {}
+coordinator::coordinator(random_source& random, const address_tokens& tokens, coordinator_limits limits)
+    : random_(random), tokens_(tokens), limits_(limits), meter_(limits.relay) {}
 
 // ---- who may register
 
-admission coordinator::admit(instant now, const join_request& request, const ip_address& source) {
+admission coordinator::admit(instant now, const join_request& request, const ip_address& source,
+                             const v2_offer* offer) {
   now_ = now.steady;
   if (shut_down_) return refuse(503, "the server is shutting down", retry_when_shut_down);
+  if (offer == nullptr) {
+    if (auto refusal = refuse_by_policy(request, source)) return *refusal;
+  }
 
   const auto known = topics_.find(request.topic);
   auto* topic = known == topics_.end() ? nullptr : &known->second;
@@ -27,9 +33,9 @@ admission coordinator::admit(instant now, const join_request& request, const ip_
 
   const auto [seat, is_new] = topic->seats().try_emplace(request.name);
   auto& [holder, successor] = seat->second;
+  const bool resumes = !is_new && offer != nullptr && holder->v2 && is_token(holder->v2->resume, offer->resume);
   if (!is_new) {
-    const auto& latest = successor != nullptr ? *successor : *holder;
-    if (!may_replace(latest, request, source))
+    if (!resumes && !may_take_over(seat->second, request, source, offer))
       return refuse(409, "the name \"" + request.name + "\" is taken in this topic");
     if (successor != nullptr) replace(*successor);
   }
@@ -38,18 +44,19 @@ admission coordinator::admit(instant now, const join_request& request, const ip_
   client.id = last_id_;
   client.home = topic;
   client.seat = seat;
-  client.address = request.address;
+  client.address = request.address.value_or(endpoint{});
   client.source = source;
   client.last_activity = now_;
+  if (offer != nullptr) make_v2(client, request, resumes ? holder : nullptr);
   enter_phase(client, client_phase::reserved);
   (is_new ? holder : successor) = &client;
   if (is_new) ++seats_;
-  return {101, {}, client.id, {}};
+  return {101, {}, client.id, {}, offer != nullptr};
 }
 
 admission coordinator::refuse(unsigned status, std::string reason, std::optional<std::chrono::seconds> retry_after) {
   ++counters_.refused;
-  return {status, std::move(reason), 0, retry_after};
+  return {status, std::move(reason), 0, retry_after, false};
 }
 
 std::optional<admission> coordinator::refuse_if_full(const topic_roster* topic) {
@@ -59,10 +66,40 @@ std::optional<admission> coordinator::refuse_if_full(const topic_roster* topic) 
   return std::nullopt;
 }
 
-bool coordinator::may_replace(const registered_client& holder, const join_request& request,
-                              const ip_address& source) const {
-  if (holder.address != request.address) return false;
-  return holder.source == source || now_ - holder.last_activity >= takeover_silence;
+std::optional<admission> coordinator::refuse_by_policy(const join_request& request, const ip_address& source) {
+  if (!request.address) return refuse(400, "an address is missing: a client without natcoord.v2 needs one");
+  if (limits_.unproven == unproven_policy::deny)
+    return refuse(403, "the address is not proven: this server wants clients that speak natcoord.v2");
+  if (limits_.unproven == unproven_policy::same_ip && request.address->ip != source)
+    return refuse(403, "the address is not yours: you come from " + source.to_string());
+  return std::nullopt;
+}
+
+/// Whether a newcomer without the holder's token may have the name.
+bool coordinator::may_take_over(const name_seat& seat, const join_request& request, const ip_address& source,
+                                const v2_offer* offer) const {
+  const auto& latest = seat.successor != nullptr ? *seat.successor : *seat.holder;
+  const bool same_source = latest.source == source;
+  const bool silent = now_ - latest.last_activity >= takeover_silence;
+  if (offer != nullptr || latest.v2 || seat.holder->v2) return same_source && silent;
+  return latest.address == request.address && (same_source || silent);
+}
+
+/// A client that resumes keeps its token, since the answer that tells a new one may be lost, and what it has used up.
+void coordinator::make_v2(registered_client& client, const join_request& request, const registered_client* resumed) {
+  client.v2 = std::make_unique<v2_client>();
+  if (resumed != nullptr) {
+    client.v2->resume = resumed->v2->resume;
+    client.v2->relay = resumed->v2->relay;
+    ++counters_.resumed;
+  } else {
+    random_.fill(client.v2->resume);
+  }
+  if (!request.address) return;
+  const auto heard =
+      judge(now_, {{*request.address, candidate_kind::reflexive, {}}}, {}, client.source, limits_.unproven, tokens_);
+  client.v2->candidates = heard.candidates;
+  counters_.unproven_dropped += heard.dropped;
 }
 
 // ---- what happens to a client
@@ -76,10 +113,12 @@ void coordinator::on_open(instant now, client_id id) {
   client->last_activity = now_;
   client->last_seen = now.wall;
   enter_phase(*client, client_phase::open);
-  client->home->list(*client);
   ++listed_;
   ++counters_.joined;
-  on_change(*client->home);
+  if (client->v2) welcome(*client);
+  client->home->enter(*client);
+  if (client->v2) client->home->set_address(*client, address_for_lists(client->v2->candidates));
+  schedule_.on_change(*client->home);
 }
 
 void coordinator::on_activity(instant now, client_id id) {
@@ -118,6 +157,7 @@ void coordinator::on_time(instant now) {
     ready_.emplace_back(send_ping{open_.front().id});
     enter_phase(open_.front(), client_phase::pinged);
   }
+  while (!delayed_.empty() && delayed_.begin()->first <= now_) on_delay_over(*find(delayed_.begin()->second));
 }
 
 void coordinator::shut_down(instant now) {
@@ -128,11 +168,11 @@ void coordinator::shut_down(instant now) {
   }
 }
 
-std::array<queue_level, 3> coordinator::queues() const {
-  const auto most_clients = 2 * limits_.max_connections;  // a holder and a newcomer for each seat
+std::array<queue_level, 4> coordinator::queues() const {
   return {{{"seats", seats_, limits_.max_connections},
-           {"clients", clients_.size(), most_clients},
-           {"actions", ready_.size(), 2 * most_clients}}};  // a ping and a close for each, if nobody takes them
+           {"clients", clients_.size(), most_clients()},
+           {"delayed", delayed_.size(), most_clients()},
+           {"actions", ready_.size(), most_actions()}}};
 }
 
 registered_client* coordinator::find(client_id id) {
@@ -161,9 +201,11 @@ void coordinator::close(registered_client& client, std::uint16_t code, std::stri
 void coordinator::forget(registered_client& client) {
   auto& topic = *client.home;
   if (client.phase != client_phase::reserved) {
-    topic.unlist(client);
+    topic.leave(client);
     --listed_;
+    if (client.v2) --listed_v2_;
   }
+  if (client.v2 && client.v2->delayed_until) delayed_.erase({*client.v2->delayed_until, client.id});
   auto& [holder, successor] = client.seat->second;
   if (holder == &client) holder = successor;
   successor = nullptr;
@@ -173,58 +215,175 @@ void coordinator::forget(registered_client& client) {
   }
   const auto id = client.id;
   clients_.erase(id);
-  on_change(topic);
+  schedule_.on_change(topic);
   if (topic.seats().empty()) topics_.erase(topics_.find(topic.topic()));
 }
 
-// ---- who is told, and when
+// ---- what v2 clients say
 
-/// A topic that never sent a list stands in front of all others.
-std::pair<time_point, topic_roster*> coordinator::place_of(topic_roster& topic) {
-  return {topic.announced_at.value_or(time_point::min()), &topic};
+registered_client* coordinator::find_v2(client_id id) {
+  auto* client = find(id);
+  return client != nullptr && client->v2 && client->phase != client_phase::reserved ? client : nullptr;
 }
 
-void coordinator::on_change(topic_roster& topic) {
-  if (topic.behind()) {
-    behind_.insert(place_of(topic));
+void coordinator::welcome(registered_client& client) {
+  ++listed_v2_;
+  ++counters_.joined_v2;
+  auto& v2 = *client.v2;
+  v2.entry = encode_v2_peer({client.id, client.seat->first, false, v2.candidates, v2.nat});
+  v2.last_snapshot = now_;
+  const auto text = encode_server_message(
+      v2::welcome{client.id, to_hex(v2.resume), client.source, limits_.relay.on, limits_.relay.rate, stun_ports_});
+  ready_.emplace_back(send_message{std::make_shared<const std::string>(text), {client.id}});
+}
+
+void coordinator::on_message(instant now, client_id id, std::string_view text) {
+  on_activity(now, id);
+  auto* client = find_v2(id);
+  if (client == nullptr) return;
+  if (!client->v2->messages.ready(now_, message_allowance))
+    return close(*client, policy_violation, "it sends too many messages");
+  client->v2->messages.take(now_, message_allowance);
+
+  auto message = decode_client_message(text);
+  if (!message) {
+    if (message.error() != errc::unknown_type) on_bad_message(*client);
+  } else if (auto* addresses = std::get_if<v2::addresses>(&*message)) {
+    on_announcement(*client, std::move(*addresses));
+  } else if (const auto* punch = std::get_if<v2::punch_to>(&*message)) {
+    on_punch(*client, punch->to);
   } else {
-    behind_.erase(place_of(topic));
+    on_resync(*client);
   }
-  if (topic.has_newcomers() && !topic.newcomers_hook.is_linked()) newcomers_.push_back(topic);
 }
 
-bool coordinator::may_announce(const topic_roster& topic) const {
-  return !topic.announced_at || pacer_.next_list(*topic.announced_at) <= now_;
+void coordinator::on_bad_message(registered_client& client) {
+  ++counters_.bad_messages;
+  if (++client.v2->bad_messages >= max_bad_messages) close(client, policy_violation, "it does not speak natcoord.v2");
 }
 
-/// Gives the newest list to everybody of the topic who lacks it; that may be nobody, if the newcomer was the
-/// only change.
-send_list coordinator::announce(topic_roster& topic) {
-  behind_.erase(place_of(topic));
-  auto to = topic.tell_everyone();
-  if (!to.empty()) {
-    topic.announced_at = now_;
-    ++counters_.lists;
-  }
-  return {topic.text(), std::move(to)};
+void coordinator::on_announcement(registered_client& client, v2::addresses addresses) {
+  auto& v2 = *client.v2;
+  if (!v2.announced && v2.announcements.ready(now_, announcement_allowance)) return apply(client, addresses);
+  v2.announced = std::make_unique<v2::addresses>(std::move(addresses));
+  delay(client);
 }
+
+void coordinator::apply(registered_client& client, const v2::addresses& addresses) {
+  auto& v2 = *client.v2;
+  v2.announcements.take(now_, announcement_allowance);
+  auto heard = judge(now_, addresses.candidates, v2.candidates, client.source, limits_.unproven, tokens_);
+  counters_.proven += heard.newly_proven;
+  counters_.unproven_dropped += heard.dropped;
+  if (heard.candidates == v2.candidates && addresses.nat == v2.nat) return;
+  v2.candidates = std::move(heard.candidates);
+  v2.nat = addresses.nat;
+  v2.entry = encode_v2_peer({client.id, client.seat->first, false, v2.candidates, v2.nat});
+  client.home->on_described(client);
+  client.home->set_address(client, address_for_lists(v2.candidates));
+  schedule_.on_change(*client.home);
+}
+
+void coordinator::on_punch(registered_client& client, peer_id to) {
+  auto& punches = client.v2->punches;
+  const auto* target = find_v2(to);
+  const bool known = target != nullptr && target != &client && target->home == client.home;
+  if (!known || !punches.ready(now_, punch_allowance) || !has_room()) {
+    ++counters_.punches_dropped;
+    return;
+  }
+  punches.take(now_, punch_allowance);
+  ++counters_.punches;
+  const auto text = std::make_shared<const std::string>(encode_server_message(v2::punch_from{client.id}));
+  ready_.emplace_back(send_message{text, {to}});
+}
+
+void coordinator::on_resync(registered_client& client) {
+  ++counters_.resyncs;
+  client.v2->wants_snapshot = true;
+  delay(client);
+}
+
+/// Puts off what the client's limits do not allow yet.
+void coordinator::delay(registered_client& client) {
+  auto& v2 = *client.v2;
+  deadline until;
+  if (v2.announced) until = v2.announcements.ready_at(announcement_allowance);
+  if (v2.wants_snapshot) until = earliest(until, v2.last_snapshot + snapshot_spacing);
+  if (v2.delayed_until) delayed_.erase({*v2.delayed_until, client.id});
+  v2.delayed_until = until;
+  if (!until) return;
+  delayed_.insert({*until, client.id});
+  if (*until <= now_) on_delay_over(client);
+}
+
+void coordinator::on_delay_over(registered_client& client) {
+  auto& v2 = *client.v2;
+  if (v2.announced && v2.announcements.ready(now_, announcement_allowance)) {
+    const auto announced = std::move(v2.announced);
+    apply(client, *announced);
+  }
+  if (v2.wants_snapshot && v2.last_snapshot + snapshot_spacing <= now_) {
+    v2.wants_snapshot = false;
+    v2.last_snapshot = now_;
+    client.home->restart(client);
+    schedule_.on_change(*client.home);
+  }
+  delay(client);
+}
+
+void coordinator::on_relay(instant now, client_id id, byte_view frame) {
+  on_activity(now, id);
+  auto* client = find_v2(id);
+  if (client == nullptr) return;
+  const auto upload = decode_relay_upload(frame);
+  if (!upload) return on_bad_message(*client);
+  if (!limits_.relay.on) return void(++counters_.relay_off);
+
+  auto to = recipients_of(*client, upload->to);
+  if (to.empty()) return void(++counters_.relay_for_nobody);
+  const auto bytes = upload->packet.size();
+  switch (has_room() ? meter_.charge(now_, client->v2->relay, bytes, to.size()) : relay_verdict::over_total_rate) {
+    case relay_verdict::passed: break;
+    case relay_verdict::over_rate: return void(++counters_.relay_over_rate);
+    case relay_verdict::over_quota: return void(++counters_.relay_over_quota);
+    case relay_verdict::over_total_rate: return void(++counters_.relay_over_total_rate);
+  }
+  counters_.relayed_packets += to.size();
+  counters_.relayed_bytes += to.size() * bytes;
+  auto delivery = std::make_shared<std::vector<std::uint8_t>>();
+  append_relay_delivery(*delivery, id, upload->packet);
+  ready_.emplace_back(send_relayed{std::move(delivery), std::move(to)});
+}
+
+/// Those of the named clients (of all, if none is named) that are there and take relayed packets; each once.
+std::vector<client_id> coordinator::recipients_of(const registered_client& sender, const relay_recipients& named) {
+  if (named.size() == 0) return sender.home->v2_clients_but(sender.id);
+  std::vector<client_id> to;
+  to.reserve(named.size());
+  for (std::size_t i = 0; i < named.size(); ++i) {
+    const auto* client = find_v2(named[i]);
+    if (client != nullptr && client != &sender && client->home == sender.home) to.push_back(client->id);
+  }
+  std::ranges::sort(to);
+  const auto repeated = std::ranges::unique(to);
+  to.erase(repeated.begin(), repeated.end());
+  return to;
+}
+
+// ---- what is to be done, and when
 
 void coordinator::on_list_cost(instant now, duration cpu) {
   now_ = now.steady;
-  pacer_.on_cost(now_, cpu);
+  schedule_.on_cost(now_, cpu);
 }
 
 deadline coordinator::next_deadline() const {
   const auto end_of = [](const phase_queue& queue, duration allowed) {
     return queue.empty() ? deadline{} : queue.front().phase_began + allowed;
   };
-  deadline list;
-  if (!behind_.empty()) {
-    const auto previous = behind_.begin()->second->announced_at;
-    list = previous ? pacer_.next_list(*previous) : now_;
-  }
-  return earliest(list, end_of(reserved_, upgrade_deadline), end_of(open_, ping_after),
-                  end_of(pinged_, close_after_ping));
+  return earliest(schedule_.next_deadline(now_), delayed_.empty() ? deadline{} : delayed_.begin()->first,
+                  end_of(reserved_, upgrade_deadline), end_of(open_, ping_after), end_of(pinged_, close_after_ping));
 }
 
 std::optional<coordinator_action> coordinator::next_action() {
@@ -233,24 +392,19 @@ std::optional<coordinator_action> coordinator::next_action() {
     ready_.pop_front();
     return action;
   }
-  return next_list();
+  if (auto news = schedule_.next(now_)) return to_action(std::move(*news));
+  return std::nullopt;
 }
 
-/// First lists do not wait, whatever the pacer says; the others of their topic do.
-std::optional<coordinator_action> coordinator::next_list() {
-  while (!newcomers_.empty()) {
-    auto& topic = newcomers_.front();
-    newcomers_.pop_front();
-    if (!topic.has_newcomers()) continue;  // gone again
-    if (may_announce(topic)) return announce(topic);
+coordinator_action coordinator::to_action(topic_news news) {
+  auto& [text, to] = news.told;
+  if (news.what == topic_news::kind::list) {
     ++counters_.lists;
-    auto text = topic.text();
-    return send_list{std::move(text), topic.tell_newcomers()};
+    return send_list{std::move(text), std::move(to)};
   }
-  while (!behind_.empty() && may_announce(*behind_.begin()->second)) {
-    if (auto list = announce(*behind_.begin()->second); !list.to.empty()) return list;
-  }
-  return std::nullopt;
+  if (news.what == topic_news::kind::delta) ++counters_.deltas;
+  if (news.what == topic_news::kind::snapshot) counters_.snapshots += to.size();
+  return send_message{std::move(text), std::move(to)};
 }
 
 }  // namespace nat

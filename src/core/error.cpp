@@ -22,6 +22,11 @@ class category final : public std::error_category {
       case errc::bad_utf8: return "not UTF-8, or with control characters";
       case errc::missing_parameter: return "a parameter is missing or empty";
       case errc::repeated_parameter: return "a parameter is given twice";
+      case errc::not_sealed: return "the seal does not open";
+      case errc::unknown_version: return "sealed by a later version";
+      case errc::bad_key: return "not a key: 32 bytes in base64";
+      case errc::no_memory: return "not enough memory";
+      case errc::unknown_type: return "a message of an unknown type";
     }
     return "unknown error";
   }

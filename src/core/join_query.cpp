@@ -46,7 +46,7 @@ std::string_view cut(std::string_view& rest, char separator) {
   return front;
 }
 
-std::optional<join_refusal> read_parameters(std::string_view query, parameter_values& values) {
+std::optional<join_refusal> read_parameters(std::string_view query, bool needs_address, parameter_values& values) {
   std::array<bool, parameter_count> given{};
   for (std::size_t count = 1; !query.empty(); ++count) {
     if (count > max_join_parameters) return join_refusal{"the query has too many parameters"};
@@ -60,7 +60,9 @@ std::optional<join_refusal> read_parameters(std::string_view query, parameter_va
     if (!decoded) return refusal(which, "has an invalid percent escape");
     values[which] = std::move(*decoded);
   }
-  for (std::size_t which = 0; which < parameter_count; ++which) {
+  const bool has_address = given[ip] || given[port];
+  const std::size_t needed = needs_address || has_address ? parameter_count : ip;
+  for (std::size_t which = 0; which < needed; ++which) {
     if (!values[which].empty()) continue;
     if (given[which]) return refusal(static_cast<parameter>(which), "is empty");
     return join_refusal{"missing parameter \"" + std::string(parameter_names[which]) + '"'};
@@ -77,26 +79,31 @@ std::optional<join_refusal> check_text(parameter which, std::string_view text, s
 
 }  // namespace
 
-join_result decode_join_query(std::string_view query) {
+join_result decode_join_query(std::string_view query, bool needs_address) {
   if (query.size() > max_join_query_bytes) return join_refusal{"the query is longer than 8192 bytes"};
   parameter_values values;
-  if (auto wrong = read_parameters(query, values)) return std::move(*wrong);
+  if (auto wrong = read_parameters(query, needs_address, values)) return std::move(*wrong);
   if (auto wrong = check_text(topic, values[topic], max_topic_bytes)) return std::move(*wrong);
   if (auto wrong = check_text(name, values[name], max_name_bytes)) return std::move(*wrong);
 
+  if (values[ip].empty()) return join_request{std::move(values[topic]), std::move(values[name]), std::nullopt};
   const auto address = ip_address::parse(values[ip]);
   if (!address) return refusal(ip, "is not an IP address");
   if (!address.value().is_unicast()) return refusal(ip, "can never be a peer's address");
   const auto number = parse_port(values[port]);
   if (!number) return refusal(port, "is not a port number (1 to 65535)");
-  return join_request{std::move(values[topic]), std::move(values[name]), {address.value(), number.value()}};
+  return join_request{std::move(values[topic]), std::move(values[name]),
+                      endpoint{address.value(), number.value()}};
 }
 
 std::string encode_join_query(const join_request& request) {
-  const parameter_values values{request.topic, request.name, request.address.ip.to_string(),
-                                std::to_string(request.address.port)};
+  parameter_values values{request.topic, request.name, {}, {}};
+  if (request.address) {
+    values[ip] = request.address->ip.to_string();
+    values[port] = std::to_string(request.address->port);
+  }
   std::string out;
-  for (std::size_t which = 0; which < parameter_count; ++which) {
+  for (std::size_t which = 0; which < (request.address ? parameter_count : ip); ++which) {
     if (which > 0) out += '&';
     out += parameter_names[which];
     out += '=';

@@ -1,21 +1,38 @@
 #include "nat/peer.hpp"
 
-#include "nat/roster.hpp"
 #include "nat/wire.hpp"
 
 #include <algorithm>
 #include <utility>
 
 namespace nat {
+namespace {
 
-using cause = registration_events::retry_later::cause;
+topic_keys keys_of(const peer_config& config) {
+  return config.key ? topic_keys::keyed(config.topic, *config.key) : topic_keys::open(config.topic);
+}
+
+sender_id new_sender_id(random_source& random) {
+  for (;;) {
+    if (const auto id = random.next_u64(); id != 0) return id;
+  }
+}
+
+}  // namespace
 
 peer::peer(peer_config config, random_source& random)
     : config_(std::move(config)),
       random_(random),
+      keys_(keys_of(config_)),
+      own_tag_(keys_.tag_of(config_.name)),
+      self_(new_sender_id(random)),
+      sealer_(keys_, self_, config_.cipher),
+      challenges_(random),
       stun_(random),
+      probe_(random),
       registration_(random),
-      sender_(config_.input, config_.rate, config_.wait_for),
+      view_(config_.name),
+      sender_(config_.input, {.rate = config_.rate, .seed_rate = config_.seed_rate, .wait_for = config_.wait_for}),
       receiver_(config_.output),
       ping_pacer_(max_ping_rate, max_ping_burst) {}
 
@@ -47,35 +64,12 @@ void peer::on_sent(time_point now, std::size_t count) {
 // ---- the network
 
 void peer::on_datagram(time_point now, unix_millis wall, const endpoint& from, byte_view datagram) {
-  if (stun_.on_datagram(now, from, datagram)) return settle(now);
-  on_packet(now, wall, from, datagram);
+  if (probe_.on_datagram(now, from, datagram) || stun_.on_datagram(now, from, datagram)) return settle(now);
+  on_packet({now, wall, from}, datagram);
 }
 
-void peer::on_packet(time_point now, unix_millis wall, const endpoint& from, byte_view datagram) {
-  const auto decoded = decode_packet(datagram);
-  if (!decoded) {
-    ++counters_.malformed;
-    return;
-  }
-  const bool is_data = decoded->kind == packet_kind::data;
-  ++(is_data ? counters_.data_received : counters_.pings_received);
-
-  bool first = false;
-  auto* who = table_.on_heard(now, from, first);
-  if (who == nullptr) {
-    ++(is_data ? counters_.data_unlisted : counters_.pings_unlisted);
-    return;
-  }
-  if (first) {
-    note_peer(now, note_kind::peer_heard, *who);
-    ping(now, from);  // its NAT may have dropped our PINGs until now
-    on_peers_changed(now);
-  }
-  if (!is_data) return;
-  ++who->received;
-  const bool fits = receiver_.on_payload({who->name, who->address, wall}, decoded->payload);
-  if (!fits) ++counters_.data_overflow;
-  if (!fits && !std::exchange(output_is_full_, true)) notes_.push(now, {.kind = note_kind::output_full});
+void peer::on_aside(time_point now, const endpoint& from, byte_view datagram) {
+  if (probe_.on_datagram(now, from, datagram)) settle(now);
 }
 
 void peer::on_stun_servers(time_point now, const std::vector<endpoint>& servers, const std::string& error) {
@@ -88,41 +82,20 @@ void peer::on_stun_servers(time_point now, const std::vector<endpoint>& servers,
   settle(now);
 }
 
-// ---- the coordinator
-
-void peer::on_coordinator(time_point now, const coordinator_event& event) {
-  registration_.on_event(now, event);
-  if (const auto* text = std::get_if<coordinator_events::text>(&event)) on_list(now, text->message);
-  settle(now);
-}
-
-void peer::on_list(time_point now, std::string_view message) {
-  const auto list = decode_roster(message);
-  if (!list) return notes_.push(now, {.kind = note_kind::list_rejected, .text = list.error().message()});
-  if (list->skipped > 0) notes_.push(now, {.kind = note_kind::entries_skipped, .text = std::to_string(list->skipped)});
-
-  const bool after_reconnect = std::exchange(list_is_first_, false);
-  const auto changes = table_.update(
-      now, *list, [this](const roster_entry& entry) { return is_no_peer(entry); }, after_reconnect);
-  for (const auto& who : changes.left) note_peer(now, note_kind::peer_left, who);
-  for (const auto i : changes.appeared) {
-    const auto& who = table_.peers()[i];
-    note_peer(now, note_kind::peer_appeared, who);
-    if (who.heard) note_peer(now, note_kind::peer_heard, who);
-    ping(now, who.address);
+void peer::on_interfaces(time_point now, const std::vector<ip_address>& addresses, std::uint16_t port, bool moved) {
+  interfaces_ = addresses;
+  port_ = port;
+  if (moved) {
+    registration_.on_network_changed(now);
+    if (!config_.advertise) stun_.refresh(now);
+    if (registration_.is_registered() && registration_.is_v2()) probe_.start(now, coordinator_ip_, stun_ports_);
+    sessions_.for_each([&](session& who) {
+      who.paths().wake(now);
+      on_session_changed(now, who);
+    });
   }
-  on_peers_changed(now);
-}
-
-bool peer::is_no_peer(const roster_entry& entry) const {
-  const bool ourselves =
-      entry.name == config_.name || entry.address == registration_.address() || entry.address == stun_.mapped_address();
-  // A coordinator elsewhere has no say about what runs on this machine.
-  return ourselves || (entry.address.ip.is_loopback() && !registration_.over_loopback());
-}
-
-join_request peer::registration_request() const {
-  return {config_.topic, config_.name, registration_.address().value_or(endpoint{})};
+  tell_addresses(now);
+  settle(now);
 }
 
 void peer::leave(time_point now) {
@@ -147,11 +120,23 @@ void peer::on_output_closed(time_point now, std::string failure) {
 
 void peer::on_time(time_point now) {
   stun_.on_time(now);
+  probe_.on_time(now);
   registration_.on_time(now);
-  const auto left = table_.expire(now);
-  for (const auto& who : left) note_peer(now, note_kind::peer_left, who);
+  auto left = table_.expire(now);
+  for (const auto& who : left) {
+    note_peer(now, note_kind::peer_left, who.name, who.address);
+    if (!registration_.is_v2()) sessions_.remove(who.name);
+  }
+  topic_view::changes gone;
+  gone.left = view_.expire(now, [&](std::string_view name) {
+    const auto* who = sessions_.by_name(name);
+    return who != nullptr && who->paths().chosen() != nullptr;
+  });
+  on_view_changed(now, gone);
   if (!left.empty() || !sender_.gate_is_open()) on_peers_changed(now);
-  ping_in_turn(now);
+  ping_seeds_in_turn(now);
+  ping_sessions(now);
+  check_loneliness(now);
   if (quit_at_ && now >= *quit_at_) {
     quit_at_.reset();
     registration_.leave(now);
@@ -162,55 +147,54 @@ void peer::on_time(time_point now) {
 deadline peer::next_deadline() {
   if (ending_) return std::nullopt;
   // Without room, `on_sent` is what the sender waits for.
-  const bool room = outbox_.has_room(max_datagram, table_.size());
-  return earliest(stun_.next_deadline(), registration_.next_deadline(), table_.next_deadline(),
-                  room ? sender_.next_deadline() : std::nullopt, next_ping_, quit_at_);
+  const bool room = outbox_.has_room(max_datagram, table_.size() + sessions_.size());
+  return earliest(stun_.next_deadline(), probe_.next_deadline(), registration_.next_deadline(), table_.next_deadline(),
+                  view_.next_deadline(), room ? sender_.next_deadline() : std::nullopt, next_ping_, next_session_,
+                  lonely_at_, quit_at_);
 }
 
-duration peer::ping_slot() const {
-  return config_.ping_interval / static_cast<duration::rep>(std::max<std::size_t>(1, table_.size()));
-}
-
-void peer::ping_in_turn(time_point now) {
-  if (!next_ping_) return;
-  const auto& peers = table_.peers();
-  // After a long sleep of the machine everyone is pinged once, not once for each interval slept through.
-  for (std::size_t sent = 0; now >= *next_ping_ && sent < peers.size(); ++sent) {
-    ping(now, peers[ping_turn_++ % peers.size()].address);
-    *next_ping_ += ping_slot();
+/// A keyed peer that is alone may be so because its key is another than the others'.
+void peer::check_loneliness(time_point now) {
+  if (!lonely_at_ || now < *lonely_at_) return;
+  lonely_at_.reset();
+  if (sessions_.empty() && table_.empty()) {
+    notes_.push(now, {.kind = note_kind::alone_with_key, .text = config_.key->fingerprint()});
   }
-  if (now >= *next_ping_) next_ping_ = now + ping_slot();
-}
-
-void peer::ping(time_point now, const endpoint& to) {
-  if (!outbox_.has_room(header_size, 1) || !ping_pacer_.ready(now)) return;  // the next one is an interval away
-  ping_pacer_.on_sent(now, header_size);
-  const auto packet = outbox_.append(header_size);
-  encode_header(outbox_.fill(packet), packet_kind::ping, random_);
-  outbox_.send(packet, to);
 }
 
 // ---- the rooms talk to each other
 
 void peer::on_peers_changed(time_point now) {
-  sender_.on_peers_changed(now, table_.peers());
+  if (!sender_.gate_is_open()) {
+    awaited_.clear();
+    for (const auto& each : table_.peers()) {
+      if (!each.is_ours) awaited_.push_back({each.known_since, each.heard});
+    }
+    sessions_.for_each([&](const session& who) { awaited_.push_back({who.since(), who.accepts()}); });
+    sender_.on_peers_changed(now, awaited_);
+  }
   if (table_.empty()) {
     next_ping_.reset();
   } else if (!next_ping_ || *next_ping_ > now + ping_slot()) {
     next_ping_ = now + ping_slot();
   }
   if (sender_.gate_is_open() && !std::exchange(gate_was_open_, true)) {
-    const auto heard = std::ranges::count_if(table_.peers(), &known_peer::heard);
+    const auto heard = std::ranges::count_if(awaited_, &start_gate::awaited::ready);
     notes_.push(now, {.kind = note_kind::input_open,
-                      .text = std::to_string(heard) + " of " + std::to_string(table_.size()) + " peers heard"});
+                      .text = std::to_string(heard) + " of " + std::to_string(awaited_.size()) + " peers heard"});
   }
 }
 
 void peer::settle(time_point now) {
   settle_stun(now);
+  settle_probe(now);
   settle_registration(now);
   settle_commands(now);
-  sender_.pump(now, table_.peers(), random_, outbox_);
+  const auto packets = sender_.packets();
+  sender_.pump(now, {sealer_, random_, table_.peers(), !keys_.is_keyed(), sessions_, outbox_, relay_});
+  if (sender_.packets() != packets) {  // paths that carry DATA are asked more often
+    sessions_.for_each([&](const session& who) { next_session_ = earliest(next_session_, who.next_deadline()); });
+  }
   const bool all_sent = input_ended_ && sender_.finished() && outbox_.empty();
   if (all_sent && config_.quit_on_eof) {
     quit_at_ = now + *config_.quit_on_eof;
@@ -225,6 +209,10 @@ void peer::settle_stun(time_point now) {
       notes_.push(now,
                   {.kind = moved ? note_kind::address_changed : note_kind::public_address, .where = mapped->address});
       registration_.on_address(now, mapped->address);
+      // What natcoord's port has seen may be another now, too.
+      const bool again = moved && registration_.is_v2() && registration_.is_registered();
+      if (again) probe_.start(now, coordinator_ip_, stun_ports_);
+      tell_addresses(now);
     } else {
       notes_.push(now, {.kind = note_kind::stun_silent});
     }
@@ -239,70 +227,40 @@ void peer::settle_stun(time_point now) {
   }
 }
 
-void peer::settle_registration(time_point now) {
-  while (const auto event = registration_.next_event()) {
-    std::visit([&](const auto& what) { handle(now, what); }, *event);
+void peer::settle_probe(time_point now) {
+  while (const auto result = probe_.next_result()) {
+    probed_ = *result;
+    tell_addresses(now);
+  }
+  while (const auto request = probe_.next_request()) {
+    if (request->aside) {
+      aside_ = *request;
+      continue;
+    }
+    const byte_view bytes = request->bytes;
+    if (outbox_.has_room(bytes.size(), 1)) outbox_.send(outbox_.append(bytes), request->to);
   }
 }
 
-void peer::handle(time_point now, const registration_events::retry_later& event) {
-  const auto kind = [&] {
-    switch (event.why) {
-      case cause::unreachable: return note_kind::connect_failed;
-      case cause::no_address: return note_kind::stun_silent;
-      case cause::refused: return note_kind::refused;
-      case cause::lost: return note_kind::connection_lost;
-    }
-    return note_kind::connect_failed;
-  }();
-  notes_.push(now, {.kind = kind, .text = event.reason, .wait = event.wait});
-}
+std::optional<nat_probe_request> peer::next_aside() { return std::exchange(aside_, std::nullopt); }
 
-void peer::handle(time_point now, const registration_events::registered&) {
-  notes_.push(now, {.kind = note_kind::registered, .where = registration_.joined_address().value_or(endpoint{})});
-  list_is_first_ = true;
-}
-
-void peer::handle(time_point, const registration_events::rejected& event) { ending_ = ending{1, event.reason}; }
-
-void peer::handle(time_point, const registration_events::left&) {
-  ending_ = ending{failure_.empty() ? 0 : 1, failure_};
-}
-
-void peer::settle_commands(time_point now) {
-  while (const auto command = registration_.next_command()) {
-    commands_.push_back(*command);
-    if (*command != coordinator_command::connect) continue;
-    // A new connection wants a fresh address: the network may be another one.
-    if (config_.advertise) {
-      registration_.on_address(now, *config_.advertise);
-    } else {
-      stun_lookup_ = true;
-    }
-  }
-}
-
-std::optional<coordinator_command> peer::next_command() {
-  if (commands_.empty()) return std::nullopt;
-  const auto front = commands_.front();
-  commands_.pop_front();
-  return front;
-}
-
-std::array<queue_level, 7> peer::queues() const {
+std::array<queue_level, 10> peer::queues() const {
   return {{{"peers", table_.size(), max_roster_peers},
+           {"sessions", sessions_.size(), 2 * max_roster_peers},  // of v2, or of a section-1 list
            {"input bytes", sender_.held_input(), input_splitter::max_buffered},
            {"outbox bytes", outbox_.held_bytes(), outbox::max_bytes},
            {"outbox datagrams", outbox_.held_datagrams(), outbox::max_datagrams},
+           {"relay bytes", relay_.held_bytes(), relay_queue::max_bytes},
            {"output bytes", receiver_.unwritten(), receiver::max_unwritten},
            {"notes", notes_.size(), note_queue::max_held},
-           {"commands", commands_.size(), max_commands}}};
+           {"commands", commands_.size(), max_commands},
+           {"messages", messages_.size(), max_messages}}};
 }
 
 bool peer::take_stun_lookup() { return std::exchange(stun_lookup_, false); }
 
-void peer::note_peer(time_point now, note_kind kind, const known_peer& who) {
-  notes_.push(now, {.kind = kind, .where = who.address, .name = who.name});
+void peer::note_peer(time_point now, note_kind kind, const std::string& name, const endpoint& where) {
+  notes_.push(now, {.kind = kind, .where = where, .name = name});
 }
 
 }  // namespace nat

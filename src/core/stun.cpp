@@ -99,6 +99,12 @@ void note_unknown(stun_message& message, std::uint16_t type) {
   if (type < first_comprehension_optional && !ignored && !listed) message.unknown.push_back(type);
 }
 
+/// Of another length it is none of ours, and ignored.
+void take_token(stun_message& message, byte_view value) {
+  if (value.size() != stun_token_size || message.token) return;
+  std::ranges::copy(value, message.token.emplace().begin());
+}
+
 /// False: the attribute is one we know, and its value has not that attribute's shape.
 bool take_attribute(stun_message& message, std::uint16_t type, byte_view value) {
   switch (type) {
@@ -107,6 +113,10 @@ bool take_attribute(stun_message& message, std::uint16_t type, byte_view value) 
     case stun_attribute::mapped_address: return keep_first(message.mapped, decode_address(value, {}));
     case stun_attribute::alternate_server: return keep_first(message.alternate_server, decode_address(value, {}));
     case stun_attribute::error_code: return keep_first(message.error, decode_error(value));
+    case stun_attribute::natpeer_token: take_token(message, value); return true;
+    case stun_attribute::natpeer_probe:
+      message.wants_probe |= message.kind == stun_class::request && value.size() == stun_probe_size;
+      return true;
     default: note_unknown(message, type); return true;
   }
 }
@@ -156,6 +166,11 @@ void append_attribute_header(stun_packet& to, std::uint16_t type, std::size_t si
   append_be(to, static_cast<std::uint16_t>(size));
 }
 
+void append_zeros(stun_packet& to, std::uint16_t type, std::size_t size) {
+  append_attribute_header(to, type, size);
+  to.insert(to.end(), size, std::uint8_t{0});
+}
+
 stun_packet finish(stun_packet packet, bool fingerprint) {
   const auto body = packet.size() - stun_header_size + (fingerprint ? fingerprint_size : 0);
   store_be(&packet[2], static_cast<std::uint16_t>(body));  // the FINGERPRINT covers a length that includes it
@@ -190,10 +205,18 @@ result<stun_message> decode_stun(byte_view datagram) {
 }
 
 stun_packet encode_binding_request(const transaction_id& id, bool fingerprint) {
-  return finish(begin(stun_class::request, id), fingerprint);
+  return encode_binding_request(id, {.fingerprint = fingerprint});
 }
 
-stun_packet encode_binding_success(const transaction_id& id, const endpoint& mapped, bool fingerprint) {
+stun_packet encode_binding_request(const transaction_id& id, const stun_request_options& options) {
+  auto packet = begin(stun_class::request, id);
+  if (options.token) append_zeros(packet, stun_attribute::natpeer_token, stun_token_size);
+  if (options.probe) append_zeros(packet, stun_attribute::natpeer_probe, stun_probe_size);
+  return finish(packet, options.fingerprint);
+}
+
+stun_packet encode_binding_success(const transaction_id& id, const endpoint& mapped, bool fingerprint,
+                                   const stun_token* token) {
   const auto v4 = mapped.ip.v4();
   const byte_view address = mapped.ip.is_v4() ? byte_view(v4) : byte_view(mapped.ip.v6());
   const auto mask = mask_of(id);
@@ -204,6 +227,10 @@ stun_packet encode_binding_success(const transaction_id& id, const endpoint& map
   packet.push_back(mapped.ip.is_v4() ? family_v4 : family_v6);
   append_be(packet, static_cast<std::uint16_t>(mapped.port ^ load_be<std::uint16_t>(mask.data())));
   for (std::size_t i = 0; i < address.size(); ++i) packet.push_back(address[i] ^ mask[i]);
+  if (token != nullptr) {
+    append_attribute_header(packet, stun_attribute::natpeer_token, token->size());
+    packet.insert(packet.end(), token->begin(), token->end());
+  }
   return finish(packet, fingerprint);
 }
 

@@ -2,7 +2,9 @@
 
 #include <charconv>
 #include <iostream>
+#include <map>
 #include <memory>
+#include <string_view>
 
 #include <CLI/CLI.hpp>
 
@@ -11,6 +13,18 @@ namespace {
 
 constexpr std::size_t highest_limit = 1'000'000;  // connections or peers; far beyond what one process serves
 constexpr std::size_t help_column = 24;           // characters; where the help's second column begins
+
+/// An amount with `k`, `M` or `G` behind it, or alone, and how far it may go.
+struct amount {
+  const char* unit;
+  std::uint64_t least;
+  std::uint64_t most;
+  bool zero_is_none = false;  ///< 0 is allowed as well, and means that there is no limit
+};
+constexpr amount bit_rate{"bit/s", 10'000, 1'000'000'000'000};
+constexpr amount daily_quota{"bytes", 1'000, 1'000'000'000'000'000'000, true};
+// A queue that cannot hold a few packets relays nothing; the clients' queues together shall not be most of the memory.
+constexpr amount queue_size{"bytes", 16'000, 1'000'000'000};
 
 /// Reads a port, 0..65535; none: it is no port.
 std::optional<std::uint16_t> parse_port_or_zero(const std::string& text) {
@@ -41,6 +55,34 @@ std::string check_limit(const std::string& text) {
   return number ? "" : '"' + text + "\" is not a number from 1 to " + std::to_string(highest_limit);
 }
 
+/// Reads decimal digits and a unit; none: it is no such amount.
+std::optional<std::uint64_t> parse_amount(std::string_view text, const amount& bounds) {
+  std::uint64_t unit = 1;
+  if (text.ends_with('k')) unit = 1'000;
+  if (text.ends_with('M')) unit = 1'000'000;
+  if (text.ends_with('G')) unit = 1'000'000'000;
+  if (unit > 1) text.remove_suffix(1);
+  std::uint64_t number = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+  if (error != std::errc{} || end != text.data() + text.size() || number > bounds.most / unit) return std::nullopt;
+  const auto value = number * unit;
+  const bool none = value == 0 && bounds.zero_is_none;
+  return none || (value >= bounds.least && value <= bounds.most) ? std::optional(value) : std::nullopt;
+}
+
+CLI::Validator amount_of(const amount& bounds) {
+  return {[bounds](std::string& text) {
+            if (parse_amount(text, bounds)) return std::string();
+            return '"' + text + "\" is not a number of " + bounds.unit + ", from " + std::to_string(bounds.least) +
+                   " to " + std::to_string(bounds.most) + (bounds.zero_is_none ? ", or 0" : "");
+          },
+          ""};
+}
+
+const std::map<std::string, nat::unproven_policy> policies{{"allow", nat::unproven_policy::allow},
+                                                           {"same-ip", nat::unproven_policy::same_ip},
+                                                           {"deny", nat::unproven_policy::deny}};
+
 }  // namespace
 
 std::variant<options, int> parse_options(int argc, const char* const* argv) {
@@ -48,6 +90,8 @@ std::variant<options, int> parse_options(int argc, const char* const* argv) {
   std::string listen = "::";
   std::string port = std::to_string(out.port);
   std::string stun_port = std::to_string(*out.stun_port);
+  std::string relay = "on", relay_rate = "32M", relay_total_rate = "1G", relay_quota = "20G", relay_queue = "256k";
+  std::string unproven = "allow";
 
   CLI::App app("Tells the peers of a topic about each other, and answers STUN.", "natcoord");
   app.get_formatter()->column_width(help_column);
@@ -59,7 +103,8 @@ std::variant<options, int> parse_options(int argc, const char* const* argv) {
   app.add_option("--port", port, "TCP port of the websocket, 0 picks one (default: 6969)")
       ->option_text("PORT")
       ->check(CLI::Validator(check_port, ""));
-  app.add_option("--stun-port", stun_port, "UDP port of STUN, 0 picks one, off disables (default: 3478)")
+  app.add_option("--stun-port", stun_port,
+                 "UDP port of STUN; the next two serve it as well. 0 picks three, off disables (default: 3478)")
       ->option_text("PORT")
       ->check(CLI::Validator(check_stun_port, ""));
   app.add_option("--max-connections", out.limits.max_connections, "registered peers, all topics (default: 10000)")
@@ -68,6 +113,28 @@ std::variant<options, int> parse_options(int argc, const char* const* argv) {
   app.add_option("--max-peers", out.limits.max_peers, "registered peers of one topic (default: 1000)")
       ->option_text("N")
       ->check(CLI::Validator(check_limit, ""));
+  app.add_option("--relay", relay, "pass on packets between peers that do not reach each other (default: on)")
+      ->option_text("on|off")
+      ->check(CLI::IsMember({"on", "off"}));
+  app.add_option("--relay-rate", relay_rate, "bit/s that one client may relay, with k, M or G (default: 32M)")
+      ->option_text("RATE")
+      ->check(amount_of(bit_rate));
+  app.add_option("--relay-total-rate", relay_total_rate,
+                 "bit/s relayed to all clients together, with k, M or G (default: 1G)")
+      ->option_text("RATE")
+      ->check(amount_of(bit_rate));
+  app.add_option("--relay-quota", relay_quota,
+                 "bytes a day relayed for one client, with k, M or G, 0 sets no limit (default: 20G)")
+      ->option_text("BYTES")
+      ->check(amount_of(daily_quota));
+  app.add_option("--relay-queue", relay_queue,
+                 "relayed bytes that wait for one slow client, with k, M or G (default: 256k)")
+      ->option_text("BYTES")
+      ->check(amount_of(queue_size));
+  app.add_option("--unproven", unproven,
+                 "addresses that did not prove to be the client's: allow, same-ip or deny (default: allow)")
+      ->option_text("POLICY")
+      ->check(CLI::IsMember({"allow", "same-ip", "deny"}));
   app.add_option("--log-level", out.log_level, "trace, debug, info, warn, error or off (default: info)")
       ->option_text("LEVEL")
       ->check(CLI::IsMember({"trace", "debug", "info", "warn", "error", "off"}));
@@ -84,6 +151,12 @@ std::variant<options, int> parse_options(int argc, const char* const* argv) {
   out.listen = nat::ip_address::parse(listen).value();
   out.port = parse_port_or_zero(port).value();
   out.stun_port = stun_port == "off" ? std::nullopt : parse_port_or_zero(stun_port);
+  out.limits.relay.on = relay == "on";
+  out.limits.relay.rate = parse_amount(relay_rate, bit_rate).value();
+  out.limits.relay.total_rate = parse_amount(relay_total_rate, bit_rate).value();
+  out.limits.relay.quota = parse_amount(relay_quota, daily_quota).value();
+  out.relay_queue = parse_amount(relay_queue, queue_size).value();
+  out.limits.unproven = policies.at(unproven);
   return out;
 }
 

@@ -16,7 +16,8 @@ struct options {
   std::uint16_t port = 6969;
   std::optional<std::uint16_t> stun_port = 3478;  ///< RFC 8489, 18.6; none: no STUN
   nat::coordinator_limits limits;
-  std::string log_level = "info";  ///< one of spdlog's names
+  std::size_t relay_queue = 256'000;  ///< bytes of relayed packets that wait for one client
+  std::string log_level = "info";     ///< one of spdlog's names
 };
 
 constexpr int exit_failure = 1;

@@ -3,31 +3,35 @@
 //   a request, a ping, a closed socket     ws_server  ->  on_*  ->  coordinator
 //   its answer: lists, pings, closes       coordinator::next_action  ->  act  ->  ws_server
 //   a deadline of the coordinator          wake  ->  coordinator::on_time  ->  act
-//   a STUN request                         udp_link  ->  answer_stun  ->  udp_link
+//   a message, a packet to relay           ws_server  ->  on_message, on_relay  ->  coordinator  ->  act
+//   a STUN request                         stun_ports
+//   SIGUSR1                                report
 //   SIGTERM, SIGINT                        stop  ->  coordinator::shut_down  ->  act
 //
-// Time is read here and nowhere else.
+// Time is read here and in stun_ports, nowhere else.
 #include "run.hpp"
 
+#include "nat/address_tokens.hpp"
 #include "nat/coordinator.hpp"
 #include "nat/join_query.hpp"
 #include "nat/net/process.hpp"
-#include "nat/net/udp_link.hpp"
+#include "nat/net/random_pool.hpp"
 #include "nat/net/ws_server.hpp"
-#include "nat/stun_server.hpp"
 #include "nat/text.hpp"
+#include "nat/v2_messages.hpp"
+
+#include "stun_ports.hpp"
 
 #include <chrono>
 #include <csignal>
-#include <exception>
 #include <optional>
 #include <string_view>
 #include <utility>
 #include <variant>
 #include <vector>
 
-#include <boost/asio/co_spawn.hpp>
 #include <boost/asio/io_context.hpp>
+#include <boost/asio/post.hpp>
 #include <boost/asio/signal_set.hpp>
 #include <spdlog/sinks/stdout_color_sinks.h>
 #include <spdlog/spdlog.h>
@@ -58,7 +62,9 @@ instant now() {
           std::chrono::duration_cast<std::chrono::milliseconds>(wall).count()};
 }
 
-ws_answer refuse(unsigned status, std::string reason) { return {status, std::move(reason), 0, std::nullopt}; }
+ws_answer answer(unsigned status, std::string reason) {
+  return {.status = status, .text = std::move(reason), .id = 0, .retry_after = std::nullopt, .subprotocol = {}};
+}
 
 class service final : nat::net::ws_server_events {
  public:
@@ -71,54 +77,63 @@ class service final : nat::net::ws_server_events {
   ws_answer on_join(const ws_request& request, std::string_view query);
   void on_open(ws_id id) override;
   void on_activity(ws_id id) override;
+  void on_text(ws_id id, std::string_view text) override;
+  void on_binary(ws_id id, nat::byte_view message) override;
+  void on_messages_dropped(ws_id id) override;
   void on_ping(ws_id id) override;
   void on_closed(ws_id id) override;
   void on_exhausted(const std::error_code& error) override;
 
   void act();
   void act(const nat::send_list& list);
+  void act(const nat::send_message& message);
+  void act(const nat::send_relayed& relayed);
   void act(const nat::send_ping& ping) { server_.ping(ping.to); }
   void act(const nat::close_client& close) { server_.close(close.who, close.code, close.reason); }
   void wake_at_deadline();
 
-  asio::awaitable<void> pump_stun();
+  void await_report();
+  void report(spdlog::level::level_enum level) const;
   void stop(int signal);
 
   asio::io_context io_{1};  // one thread
+  nat::net::random_pool random_;
+  nat::address_tokens tokens_{random_};
   nat::coordinator engine_;
   nat::net::ws_server server_;
-  std::optional<nat::net::udp_link> stun_;
+  std::optional<stun_ports> stun_;
   nat::net::tcp_timer wake_{io_.get_executor()};
   deadline waking_at_;
   asio::signal_set signals_{io_, SIGTERM, SIGINT};
+  asio::signal_set reports_{io_, SIGUSR1};
   deadline warned_at_;
   bool stopping_ = false;
 };
 
 service::service(const options& options)
-    : engine_(options.limits),
+    : engine_(random_, tokens_, options.limits),
       server_(io_,
-              {.listen = options.listen, .port = options.port, .max_sockets = options.limits.max_connections + lobby},
+              {.listen = options.listen,
+               .port = options.port,
+               .max_sockets = options.limits.max_connections + lobby,
+               .max_relay_queue = options.relay_queue},
               *this) {
-  if (options.stun_port) {
-    stun_.emplace(io_,
-                  nat::net::udp_options{.bind = options.listen, .port = *options.stun_port, .tell_destination = true});
-  }
+  if (!options.stun_port) return;
+  stun_.emplace(io_, options.listen, *options.stun_port, tokens_);
+  engine_.set_stun_ports(stun_->ports());
 }
 
 void service::run() {
   signals_.async_wait([this](const boost::system::error_code& error, int signal) {
     if (!error) stop(signal);
   });
-  if (stun_) {
-    asio::co_spawn(io_, pump_stun(), [this](const std::exception_ptr& error) {
-      if (error && !stopping_) std::rethrow_exception(error);
-    });
-  }
+  await_report();
+  if (stun_) stun_->start();
   // Tests and scripts read the ports from this line, so it comes when everything listens.
   const auto stun = stun_ ? " and " + stun_->local().to_string() + "/udp (STUN)" : std::string();
   spdlog::info("natcoord {} listens on {} (websocket){}", NATPEER_VERSION, server_.local().to_string(), stun);
   io_.run();
+  report(spdlog::level::debug);
   spdlog::debug("natcoord ends");
 }
 
@@ -128,25 +143,32 @@ ws_answer service::on_request(const ws_request& request) {
   const auto mark = request.target.find('?');
   const auto path = request.target.substr(0, mark);
   const bool reads = request.method == "GET" || request.method == "HEAD";
-  if (path == "/healthz" && reads) return {200, "ok", 0, std::nullopt};
-  if (path != "/websocket" || request.method != "GET") return refuse(404, "there is /websocket and /healthz here");
-  auto answer = on_join(request, mark == std::string_view::npos ? "" : request.target.substr(mark + 1));
-  if (answer.status != 101)
-    spdlog::debug("refused {}: {} {}", request.from.to_string(), answer.status, nat::visible(answer.text));
-  return answer;
+  if (path == "/healthz" && reads) return answer(200, "ok");
+  if (path != "/websocket" || request.method != "GET") return answer(404, "there is /websocket and /healthz here");
+  auto decision = on_join(request, mark == std::string_view::npos ? "" : request.target.substr(mark + 1));
+  if (decision.status != 101)
+    spdlog::debug("refused {}: {} {}", request.from.to_string(), decision.status, nat::visible(decision.text));
+  return decision;
 }
 
 ws_answer service::on_join(const ws_request& request, std::string_view query) {
-  const auto join = nat::decode_join_query(query);
-  if (!join) return refuse(400, join.error().reason);
-  if (!request.upgrade) return refuse(426, "this is a websocket; ask with Upgrade: websocket");
-  auto admission = engine_.admit(now(), *join, request.from);
+  const bool v2 = request.offers(nat::v2_subprotocol);
+  const auto join = nat::decode_join_query(query, !v2);
+  if (!join) return answer(400, join.error().reason);
+  if (!request.upgrade) return answer(426, "this is a websocket; ask with Upgrade: websocket");
+  const nat::v2_offer offer{std::string(request.bearer)};
+  auto admission = engine_.admit(now(), *join, request.from, v2 ? &offer : nullptr);
   act();
   if (admission.admitted()) {
     spdlog::debug("{}: {} asks for topic {} as {} at {}", admission.id, request.from.to_string(),
-                  nat::visible(join->topic), nat::visible(join->name), join->address.to_string());
+                  nat::visible(join->topic), nat::visible(join->name),
+                  join->address ? join->address->to_string() : "an address to be told");
   }
-  return {admission.status, std::move(admission.reason), admission.id, admission.retry_after};
+  return {.status = admission.status,
+          .text = std::move(admission.reason),
+          .id = admission.id,
+          .retry_after = admission.retry_after,
+          .subprotocol = std::string(admission.v2 ? nat::v2_subprotocol : "")};
 }
 
 void service::on_open(ws_id id) {
@@ -158,6 +180,23 @@ void service::on_open(ws_id id) {
 void service::on_activity(ws_id id) {
   engine_.on_activity(now(), id);
   act();
+}
+
+void service::on_text(ws_id id, std::string_view text) {
+  engine_.on_message(now(), id, text);
+  act();
+}
+
+void service::on_binary(ws_id id, nat::byte_view message) {
+  engine_.on_relay(now(), id, message);
+  act();
+}
+
+// It would see the gap in the versions only with the next change, so it is told everything anew without asking. Comes
+// from within `act`, so it waits its turn.
+void service::on_messages_dropped(ws_id id) {
+  static const std::string resync = nat::encode_client_message(nat::v2::resync{});
+  asio::post(io_, [this, id] { on_text(id, resync); });
 }
 
 void service::on_ping(ws_id id) {
@@ -187,17 +226,26 @@ void service::act() {
     if (!action) break;
     std::visit([this](const auto& what) { act(what); }, *action);
     const auto* list = std::get_if<nat::send_list>(&*action);
-    if (list == nullptr) continue;
+    const auto* message = std::get_if<nat::send_message>(&*action);
+    if (list == nullptr && message == nullptr) continue;
     const auto cost = nat::net::thread_cpu_time() - before;
     engine_.on_list_cost(now(), cost);
-    spdlog::trace("a list of {} bytes to {} peers took {} us", list->text->size(), list->to.size(),
-                  cost.count() / 1000);
+    spdlog::trace("a text of {} bytes to {} peers took {} us", (list ? list->text : message->text)->size(),
+                  (list ? list->to : message->to).size(), cost.count() / 1000);
   }
   wake_at_deadline();
 }
 
 void service::act(const nat::send_list& list) {
   for (const auto id : list.to) server_.send_text(id, list.text);
+}
+
+void service::act(const nat::send_message& message) {
+  for (const auto id : message.to) server_.send_message(id, message.text);
+}
+
+void service::act(const nat::send_relayed& relayed) {
+  for (const auto id : relayed.to) server_.send_relayed(id, relayed.frame);
 }
 
 void service::wake_at_deadline() {
@@ -214,25 +262,34 @@ void service::wake_at_deadline() {
   });
 }
 
-asio::awaitable<void> service::pump_stun() {
-  std::vector<nat::stun_packet> answers;
-  std::vector<nat::net::datagram_out> out;
-  for (;;) {
-    const auto requests = co_await stun_->receive();
-    answers.clear();
-    answers.reserve(requests.size());  // `out` views them
-    out.clear();
-    for (const auto& request : requests) {
-      auto answer = nat::answer_stun(request.bytes, request.from);
-      if (answer) out.push_back({answers.emplace_back(*answer), request.from, request.to});
-    }
-    stun_->send(out);  // what the kernel does not take now is lost: who asked asks again (RFC 8489, 6.2.1)
-  }
+void service::await_report() {
+  reports_.async_wait([this](const boost::system::error_code& error, int) {
+    if (error) return;
+    report(spdlog::level::info);
+    await_report();
+  });
+}
+
+void service::report(spdlog::level::level_enum level) const {
+  const auto& seen = engine_.counters();
+  const auto& sent = server_.counters();
+  spdlog::log(level,
+              "counters: clients={} clients_v2={} topics={} sockets={} joined={} joined_v2={} resumed={} refused={} "
+              "replaced={} timed_out={} lists={} snapshots={} deltas={} resyncs={} messages_dropped={} bad_messages={} "
+              "punches={} punches_dropped={} proven={} unproven_dropped={} relayed_packets={} relayed_bytes={} "
+              "relay_slow_receiver={} "
+              "relay_over_rate={} relay_over_total_rate={} relay_over_quota={} relay_for_nobody={} relay_off={}",
+              engine_.listed(), engine_.listed_v2(), engine_.topics(), server_.size(), seen.joined, seen.joined_v2,
+              seen.resumed, seen.refused, seen.replaced, seen.timed_out, seen.lists, seen.snapshots, seen.deltas,
+              seen.resyncs, sent.messages_dropped, seen.bad_messages, seen.punches, seen.punches_dropped, seen.proven,
+              seen.unproven_dropped, seen.relayed_packets, seen.relayed_bytes, sent.relay_dropped, seen.relay_over_rate,
+              seen.relay_over_total_rate, seen.relay_over_quota, seen.relay_for_nobody, seen.relay_off);
 }
 
 void service::stop(int signal) {
   spdlog::info("signal {}: closing {} connections", signal, server_.size());
   stopping_ = true;
+  reports_.cancel();
   signals_.clear();  // a second signal ends the program the ordinary way
   engine_.shut_down(now());
   act();

@@ -13,7 +13,7 @@ std::string peer(const nat::note& note) {
   constexpr std::size_t longest_name = 128;  // bytes, natcoord's own limit; a server without one shall not fill a log
   auto name = nat::visible(note.name);
   name.resize(nat::utf8_cut(name, longest_name));
-  return "peer " + name + " at " + note.where.to_string();
+  return "peer " + name + (note.where.port == 0 ? "" : " at " + note.where.to_string());
 }
 
 }  // namespace
@@ -24,10 +24,11 @@ void log_note(const nat::note& note, const std::string& coordinator) {
   const auto where = note.where.to_string();
   switch (note.kind) {
     case note_kind::public_address: return spdlog::info("public address {}", where);
-    case note_kind::address_changed: return spdlog::info("public address is {} now; registering anew", where);
+    case note_kind::address_changed: return spdlog::info("public address is {} now", where);
     case note_kind::stun_silent:
       return spdlog::warn("no public address yet: {}", text.empty() ? "no STUN server has answered" : text);
-    case note_kind::registered: return spdlog::info("registered with {} as {}", coordinator, where);
+    case note_kind::registered: 
+      return spdlog::info("registered with {}{}", coordinator, note.where.port == 0 ? "" : " as " + where);
     case note_kind::connect_failed:
       return spdlog::warn("coordinator {} cannot be reached: {}; next try in {:.1f} s", coordinator, text,
                           seconds(note.wait));
@@ -40,6 +41,10 @@ void log_note(const nat::note& note, const std::string& coordinator) {
     case note_kind::peer_appeared: return spdlog::info("{} appeared", peer(note));
     case note_kind::peer_heard: return spdlog::info("{} heard", peer(note));
     case note_kind::peer_left: return spdlog::info("{} left", peer(note));
+    case note_kind::path_changed: return spdlog::info("{}: {}", peer(note), text);
+    case note_kind::alone_with_key:
+      return spdlog::warn("nobody else is in this topic; if others are, their key differs: ours is {}", text);
+    case note_kind::later_version: return spdlog::warn("{} sends packets of a later version of natpeer", where);
     case note_kind::input_open: return spdlog::debug("reading stdin: {}", text);
     case note_kind::output_full:
       return spdlog::warn("stdout is not read fast enough: what peers send is being dropped");

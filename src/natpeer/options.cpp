@@ -4,12 +4,13 @@
 #include "nat/stun_client.hpp"
 #include "nat/text.hpp"
 
+#include "keys.hpp"
 #include "values.hpp"
 
 #include <algorithm>
 #include <cstdlib>
 #include <iostream>
-#include <stdexcept>
+#include <optional>
 
 #include <CLI/CLI.hpp>
 
@@ -26,11 +27,6 @@ constexpr nat::duration longest_ping_interval = 60s;    // more, and no NAT keep
 constexpr std::uint64_t lowest_rate = 10'000;           // bit/s: about one packet a second
 constexpr std::size_t help_column = 26;                 // characters; where the help's second column begins
 
-/// A value that is wrong in itself or beside another: said in one line, exit status 2.
-struct usage_error : std::runtime_error {
-  using std::runtime_error::runtime_error;
-};
-
 std::string shown(std::string_view text) { return '"' + nat::visible(text) + '"'; }
 
 std::string host_name() {
@@ -44,6 +40,7 @@ std::string host_name() {
 struct raw_options {
   std::string topic;
   std::string name = host_name();
+  std::optional<std::string> key_file;
   std::string coordinator = "ws://127.0.0.1:6969";
   std::string ca_file;
   std::vector<std::string> stun;
@@ -157,6 +154,7 @@ options read(const raw_options& raw, bool quit_on_eof) {
   if (quit_on_eof)
     out.engine.quit_on_eof = raw.quit_on_eof.empty() ? 1s : duration_of("--quit-on-eof", raw.quit_on_eof, 1s);
 
+  out.engine.key = read_key(raw.key_file, out.engine.topic);
   out.log_level = raw.verbose ? "debug" : raw.quiet ? "warn" : raw.log_level;
   return out;
 }
@@ -181,6 +179,7 @@ std::variant<options, int> parse_options(int argc, const char* const* argv) {
   app.set_version_flag("--version", "natpeer " NATPEER_VERSION, "show the version");
   add(app, "--topic", raw.topic, "TOPIC", "who to talk to: everyone with this topic (required)");
   add(app, "--name", raw.name, "NAME", "our name, unique in the topic (default: the host's name)");
+  add(app, "--key-file", raw.key_file, "FILE", "the topic's secret key, for this user's eyes only (default: none)");
   add(app, "--coordinator", raw.coordinator, "URL", "natcoord; ws, wss, http or https (default: ws://127.0.0.1:6969)");
   add(app, "--ca", raw.ca_file, "FILE", "trust these certificates (PEM) for wss (default: the system's)");
   add(app, "--stun", raw.stun, "HOST[:PORT]",
@@ -210,10 +209,15 @@ std::variant<options, int> parse_options(int argc, const char* const* argv) {
                  config != nullptr)
       ->option_text("FILE");
   app.allow_config_extras(CLI::config_extras_mode::error);
-  app.footer("Options with a value can be set in the environment: NATPEER_TOPIC, NATPEER_PING_INTERVAL, and so on.");
+  app.footer(
+      "Options with a value can be set in the environment: NATPEER_TOPIC, NATPEER_PING_INTERVAL, and so on.\n"
+      "A secret key comes from --key-file, NATPEER_KEY (as keygen prints it) or NATPEER_PASSPHRASE (any phrase).");
+
+  auto* keygen = app.add_subcommand("keygen", "print a new secret key for --key-file or NATPEER_KEY");
 
   try {
     app.parse(argc, argv);
+    if (keygen->parsed()) return run_keygen();
     if (raw.topic.empty()) throw usage_error("--topic is required");
     return read(raw, quit->count() > 0);
   } catch (const CLI::ParseError& error) {

@@ -4,15 +4,18 @@
 //   stdin        pump_input    ->  peer::on_input        :
 //   the network  pump_network  ->  peer::on_datagram     :  act():  datagrams -> udp_link
 //   coordinator  converse      ->  peer::on_coordinator  :          commands  -> ws_client
+//   interfaces   pump_interfaces -> peer::on_interfaces  :          messages, relayed packets -> ws_client
 //   the clock    wake          ->  peer::on_time         :          output    -> pump_output -> stdout
 //   signals      signals_      ->  peer::leave           :          notes     -> the log
 //
-// A byte from stdin goes pump_input, peer::on_input, sender::pump, outbox, send_datagrams; on the other side
-// pump_network, peer::on_datagram, receiver, pump_output. Time is read here and nowhere else.
+// A byte from stdin goes pump_input, peer::on_input, sender::pump, outbox, send_datagrams (or relay_queue,
+// send_messages); on the other side pump_network (or converse), peer::on_datagram, session, receiver, pump_output. Time is
+// read here and nowhere else.
 #include "run.hpp"
 
 #include "nat/join_query.hpp"
 #include "nat/net/event.hpp"
+#include "nat/net/interfaces.hpp"
 #include "nat/net/process.hpp"
 #include "nat/net/random_pool.hpp"
 #include "nat/net/resolver.hpp"
@@ -21,6 +24,7 @@
 #include "nat/net/ws_client.hpp"
 #include "nat/peer.hpp"
 #include "nat/text.hpp"
+#include "nat/v2_messages.hpp"
 
 #include "notes.hpp"
 
@@ -80,9 +84,13 @@ class program {
   awaitable<void> converse(std::shared_ptr<nat::net::ws_client> client);
   awaitable<bool> register_with(nat::net::ws_client& client);
   awaitable<void> pump_lookups();
+  awaitable<void> pump_interfaces();
+  awaitable<void> pump_aside();
 
   void act();
   void send_datagrams();
+  void send_messages();
+  void send_aside(const nat::nat_probe_request& request);
   void obey(coordinator_command command);
   void wake_at_deadline();
   void end_when_drained();
@@ -93,6 +101,7 @@ class program {
   nat::net::random_pool random_;
   nat::peer engine_;
   nat::net::udp_link link_;
+  std::optional<nat::net::udp_link> aside_;  ///< for the tests of our NAT that may move a mapping
   asio::thread_pool lookups_{1};  // of its own: a dead STUN name must not delay the coordinator's
   nat::net::resolver names_{lookups_};
   std::shared_ptr<nat::net::tls_trust> trust_;
@@ -103,7 +112,7 @@ class program {
   asio::steady_timer drain_{io_};
   bool ending_ = false;
   bool output_gone_ = false;   ///< nobody reads stdout any more
-  bool join_allowed_ = false;  ///< the engine has the address to register
+  std::optional<coordinator_command> join_;  ///< how the engine wants to register, once it does
   bool blocked_ = false;       ///< the kernel's send buffer is full
 
   nat::net::event input_wanted_{io_};
@@ -112,6 +121,7 @@ class program {
   nat::net::event join_wanted_{io_};
   nat::net::event lookup_wanted_{io_};
   nat::net::event became_blocked_{io_};
+  nat::net::interface_watch interfaces_{io_};
   nat::net::input_stream input_{STDIN_FILENO};
   nat::net::output_stream output_{io_, STDOUT_FILENO};
 };
@@ -135,9 +145,15 @@ int program::run() {
   launch(pump_blocked());
   launch(pump_coordinator());
   launch(pump_lookups());
+  launch(pump_interfaces());
   launch(pump_output());
   launch(watch_output());
   launch(pump_input());
+  if (options_.bind.is_unspecified()) {
+    engine_.on_interfaces(now(), nat::net::interface_addresses(), link_.local().port, false);
+  } else {
+    engine_.on_interfaces(now(), {options_.bind}, link_.local().port, false);
+  }
   engine_.start(now());
   act();
   io_.run();
@@ -239,16 +255,39 @@ awaitable<void> program::pump_lookups() {
   }
 }
 
+awaitable<void> program::pump_interfaces() {
+  for (;;) {
+    auto change = co_await interfaces_.next();
+    if (!options_.bind.is_unspecified()) change.addresses = {options_.bind};
+    engine_.on_interfaces(now(), change.addresses, link_.local().port, change.moved);
+    act();
+  }
+}
+
+awaitable<void> program::pump_aside() {
+  for (;;) {
+    const auto batch = co_await aside_->receive();
+    for (const auto& datagram : batch) engine_.on_aside(now(), datagram.from, datagram.bytes);
+    act();
+  }
+}
+
 awaitable<void> program::pump_coordinator() {
   for (;;) {
     co_await connect_wanted_.wait();
+    const auto patience =
+        std::chrono::duration_cast<std::chrono::milliseconds>(engine_.coordinator().connect_patience());
     client_ = std::make_shared<nat::net::ws_client>(
         io_, nat::net::ws_client_options{.trust = trust_,
                                          .user_agent = "natpeer/" NATPEER_VERSION,
                                          .max_message = nat::max_roster_bytes,
-                                         .on_control = [this](bool pong) {
-                                           tell_coordinator(*client_, nat::coordinator_events::alive{pong});
-                                         }});
+                                         .on_control =
+                                             [this](bool pong) {
+                                               tell_coordinator(*client_, nat::coordinator_events::alive{pong});
+                                             },
+                                         .on_sent = [this] { send_messages(); },
+                                         .connect_timeout = patience,
+                                         .handshake_timeout = patience});
     co_await converse(client_);
   }
 }
@@ -261,17 +300,17 @@ awaitable<void> program::converse(std::shared_ptr<nat::net::ws_client> client) {
     co_return tell_coordinator(*client, events::failed{failed->reason});
   }
   tell_coordinator(*client, events::reached{std::get<nat::endpoint>(reached)});
-  while (!client->is_abandoned() && !join_allowed_) co_await join_wanted_.wait();
-  join_allowed_ = false;
+  while (!client->is_abandoned() && !join_) co_await join_wanted_.wait();
   if (client->is_abandoned() || !co_await register_with(*client)) co_return;
   for (;;) {
     const auto message = co_await client->next();
     if (const auto* text = std::get_if<nat::net::ws_text>(&message)) {
       tell_coordinator(*client, events::text{text->message});
-    } else if (const auto* closed = std::get_if<nat::net::ws_closed>(&message)) {
-      co_return tell_coordinator(*client, events::closed{closed->code, closed->reason});
+    } else if (const auto* binary = std::get_if<nat::net::ws_binary>(&message)) {
+      tell_coordinator(*client, events::binary{binary->message});
     } else {
-      tell_coordinator(*client, events::alive{});
+      const auto& closed = std::get<nat::net::ws_closed>(message);
+      co_return tell_coordinator(*client, events::closed{closed.code, closed.reason});
     }
   }
 }
@@ -279,13 +318,17 @@ awaitable<void> program::converse(std::shared_ptr<nat::net::ws_client> client) {
 /// Asks for the upgrade; whether we are registered.
 awaitable<bool> program::register_with(nat::net::ws_client& client) {
   namespace events = nat::coordinator_events;
-  const auto answer = co_await client.join(nat::encode_join_query(engine_.registration_request()));
+  const auto how = *std::exchange(join_, std::nullopt);
+  nat::net::ws_join_options offer;
+  if (how == coordinator_command::join_v2) offer = {std::string(nat::v2_subprotocol), engine_.coordinator().resume()};
+  const auto answer = co_await client.join(nat::encode_join_query(engine_.registration_request(how)), offer);
   if (const auto* refused = std::get_if<nat::net::ws_refused>(&answer)) {
     tell_coordinator(client, events::refused{refused->status, refused->reason, refused->retry_after});
   } else if (const auto* failed = std::get_if<nat::net::ws_error>(&answer)) {
     tell_coordinator(client, events::failed{failed->reason});
   } else {
-    tell_coordinator(client, events::joined{std::get<nat::net::ws_client::joined>(answer).remote});
+    const auto& joined = std::get<nat::net::ws_client::joined>(answer);
+    tell_coordinator(client, events::joined{joined.remote, !joined.subprotocol.empty()});
     co_return !client.is_abandoned();
   }
   co_return false;
@@ -293,7 +336,7 @@ awaitable<bool> program::register_with(nat::net::ws_client& client) {
 
 void program::tell_coordinator(const nat::net::ws_client& from, const nat::coordinator_event& event) {
   if (from.is_abandoned()) return;  // the engine has turned to something else
-  engine_.on_coordinator(now(), event);
+  engine_.on_coordinator(now(), wall_now(), event);
   act();
 }
 
@@ -302,6 +345,8 @@ void program::tell_coordinator(const nat::net::ws_client& from, const nat::coord
 void program::act() {
   while (const auto command = engine_.next_command()) obey(*command);
   send_datagrams();
+  if (const auto request = engine_.next_aside()) send_aside(*request);
+  send_messages();
   while (const auto note = engine_.next_note()) log_note(*note, options_.coordinator.to_string());
   if (engine_.take_stun_lookup()) lookup_wanted_.notify();
   if (engine_.wants_input()) input_wanted_.notify();
@@ -324,14 +369,34 @@ void program::send_datagrams() {
   if (blocked_) became_blocked_.notify();
 }
 
+void program::send_aside(const nat::nat_probe_request& request) {
+  if (!aside_) {
+    aside_.emplace(io_, nat::net::udp_options{.bind = options_.bind, .portable = true});
+    launch(pump_aside());
+  }
+  const nat::net::datagram_out out{request.bytes, request.to, {}};
+  aside_->send({&out, 1});
+}
+
+/// Behind the datagrams: a punch says that the PINGs are out.
+void program::send_messages() {
+  while (auto message = engine_.next_message()) client_->send_text(std::move(*message));
+  while (client_ && client_->can_send()) {
+    auto frame = engine_.next_relayed(now());
+    if (!frame) return;
+    client_->send_binary(std::move(*frame));
+  }
+}
+
 void program::obey(coordinator_command command) {
   switch (command) {
     case coordinator_command::connect:
       if (client_) client_->abandon();
-      join_allowed_ = false;
+      join_.reset();
       join_wanted_.notify();  // whoever waits there was abandoned
       return connect_wanted_.notify();
-    case coordinator_command::join: join_allowed_ = true; return join_wanted_.notify();
+    case coordinator_command::join_v2:
+    case coordinator_command::join: join_ = command; return join_wanted_.notify();
     case coordinator_command::ping: return client_->ping();
     case coordinator_command::close: return client_->close();
     case coordinator_command::abandon:

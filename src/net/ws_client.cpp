@@ -1,9 +1,12 @@
 #include "nat/net/ws_client.hpp"
 
+#include "server_lookup.hpp"
 #include "sockaddr.hpp"
 
 #include <algorithm>
 #include <charconv>
+#include <deque>
+#include <utility>
 
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/ip/tcp.hpp>
@@ -52,6 +55,9 @@ void keep_alive(tcp::socket& socket) {
 #if defined(TCP_USER_TIMEOUT)
   set(TCP_USER_TIMEOUT, 20'000);  // milliseconds that sent data may stay unacknowledged (RFC 5482)
 #endif
+#if defined(TCP_NOTSENT_LOWAT)
+  set(TCP_NOTSENT_LOWAT, ws_client::unsent_in_kernel);
+#endif
 }
 
 std::string describe(const error_code& error) {
@@ -78,6 +84,17 @@ ws_refused refusal(const websocket::response_type& response) {
   return out;
 }
 
+/// A token as RFC 6750, 2.1 has it. The server has made it, and nothing of what it says may become another header.
+bool is_bearer_token(std::string_view text) {
+  constexpr std::size_t longest = 512;  // bytes
+  constexpr std::string_view allowed = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~+/=";
+  return !text.empty() && text.size() <= longest && text.find_first_not_of(allowed) == text.npos;
+}
+
+bool is_same_server(const coordinator_url& a, const coordinator_url& b) {
+  return a.tls == b.tls && a.host == b.host && a.port == b.port;
+}
+
 /// Demands a certificate for this name or literal address (RFC 9110, 4.3.4). OpenSSL's own check says why it fails;
 /// that of Asio's callback would be told as an unspecified error.
 bool expect_host(::SSL* tls, const std::string& host) {
@@ -98,57 +115,90 @@ void set_server_name(::SSL* tls, std::string& host) {
 
 /// What differs between ws and wss, behind one interface.
 struct ws_client::connection {
-  using message = std::variant<ws_text, ws_ignored, ws_closed>;
+  using message = std::variant<ws_text, ws_binary, ws_closed>;
 
   virtual ~connection() = default;
-  virtual asio::awaitable<std::variant<endpoint, ws_error>> connect(const coordinator_url& url, resolver& names) = 0;
+  virtual asio::awaitable<std::variant<endpoint, ws_error>> connect(const coordinator_url& url,
+                                                                    std::shared_ptr<resolver> names,
+                                                                    std::optional<endpoint> last_known) = 0;
   virtual asio::awaitable<std::pair<error_code, websocket::response_type>> shake_hands(const coordinator_url& url,
-                                                                                       std::string target) = 0;
+                                                                                       std::string target,
+                                                                                       ws_join_options options) = 0;
   virtual asio::awaitable<message> next() = 0;
-  virtual void ping(std::shared_ptr<connection> self) = 0;
-  virtual void close(std::shared_ptr<connection> self) = 0;
   virtual void abandon() = 0;
+  /// Sends what `waiting` holds, one thing after the other.
+  virtual void pump(std::shared_ptr<connection> self) = 0;
+
+  struct {
+    bool close = false;
+    bool ping = false;
+    std::deque<std::string> texts;
+    std::deque<std::shared_ptr<const std::vector<std::uint8_t>>> binaries;
+    std::size_t text_bytes = 0;
+    std::size_t binary_bytes = 0;
+  } waiting;
+  bool open = false;     ///< upgraded, and neither closing nor abandoned
+  bool writing = false;  ///< Beast wants one thing at a time
 };
 
 template <typename Stream>
 struct ws_client::connection_of final : connection {
-  connection_of(asio::io_context& io, const ws_client_options& options) requires(!has_tls<Stream>) : stream(io) {
+  connection_of(asio::io_context& loop, const ws_client_options& options) requires(!has_tls<Stream>)
+      : io(loop), stream(loop) {
     configure(options);
   }
 
-  connection_of(asio::io_context& io, const ws_client_options& options) requires(has_tls<Stream>)
-      : tls(options.trust->context()), stream(io, *tls) {
+  connection_of(asio::io_context& loop, const ws_client_options& options) requires(has_tls<Stream>)
+      : io(loop), tls(options.trust->context()), stream(loop, *tls) {
     configure(options);
   }
 
   void configure(const ws_client_options& options) {
+    connect_timeout = options.connect_timeout;
+    handshake_timeout = options.handshake_timeout;
+    on_sent = options.on_sent;
+    user_agent = options.user_agent;
     stream.read_message_max(options.max_message);
     stream.auto_fragment(false);
     auto timeouts = websocket::stream_base::timeout::suggested(beast::role_type::client);
-    timeouts.handshake_timeout = handshake_timeout;
+    timeouts.handshake_timeout = handshake_timeout;          // of the closing handshake too
     timeouts.idle_timeout = websocket::stream_base::none();  // the engine decides when a server is silent for too long
     timeouts.keep_alive_pings = false;
     stream.set_option(timeouts);
-    stream.set_option(websocket::stream_base::decorator([agent = options.user_agent](websocket::request_type& request) {
-      request.set(http::field::user_agent, agent);
-    }));
     stream.control_callback([tell = options.on_control](websocket::frame_type kind, beast::string_view) {
       if (kind != websocket::frame_type::close && tell) tell(kind == websocket::frame_type::pong);
     });
   }
 
-  asio::awaitable<std::variant<endpoint, ws_error>> connect(const coordinator_url& url, resolver& names) override {
-    const auto found = co_await names.resolve(url.host, url.port);
-    if (found.endpoints.empty()) co_return ws_error{found.error};
-    if (abandoned) co_return ws_error{"abandoned"};  // a lookup cannot be interrupted
-    const auto [error, remote] = co_await connect_to_one_of(found.endpoints);
-    if (error) co_return ws_error{"cannot connect to " + url.authority() + ": " + describe(error)};
+  asio::awaitable<std::variant<endpoint, ws_error>> connect(const coordinator_url& url, std::shared_ptr<resolver> names,
+                                                            std::optional<endpoint> last_known) override {
+    lookup = server_lookup::start(io, names, url.host, url.port);
+    auto reached = co_await connect_to_server(url, last_known);
+    names->cancel();
+    if (std::holds_alternative<ws_error>(reached)) co_return reached;
     auto& socket = beast::get_lowest_layer(stream);
     keep_alive(socket.socket());
     socket.expires_after(handshake_timeout);
     if (auto failed = co_await shake_hands_for_tls(url)) co_return std::move(*failed);
     socket.expires_never();  // from here on the websocket's own timeouts hold
-    co_return remote;
+    co_return reached;
+  }
+
+  asio::awaitable<std::variant<endpoint, ws_error>> connect_to_server(const coordinator_url& url,
+                                                                      std::optional<endpoint> last_known) {
+    for (;;) {
+      co_await lookup->wait(last_known ? std::optional(lookup_patience) : std::nullopt);
+      if (abandoned) co_return ws_error{"abandoned"};
+      const auto found = lookup->result();
+      auto addresses = found ? found->endpoints : std::vector<endpoint>();
+      if (addresses.empty() && last_known) addresses = {*last_known};
+      if (addresses.empty()) co_return ws_error{found->error};
+      const auto [error, remote] = co_await connect_to_one_of(addresses);
+      if (!error) co_return remote;
+      if (!found) continue;
+      if (!found->error.empty()) co_return ws_error{found->error};
+      co_return ws_error{"cannot connect to " + url.authority() + ": " + describe(error)};
+    }
   }
 
   /// Tries one address after the other. An address that swallows what it is sent, as broken IPv6 does, must not cost
@@ -193,10 +243,17 @@ struct ws_client::connection_of final : connection {
   }
 
   asio::awaitable<std::pair<error_code, websocket::response_type>> shake_hands(const coordinator_url& url,
-                                                                               std::string target) override {
+                                                                               std::string target,
+                                                                               ws_join_options options) override {
+    stream.set_option(websocket::stream_base::decorator([this, &options](websocket::request_type& request) {
+      request.set(http::field::user_agent, user_agent);
+      if (!options.subprotocol.empty()) request.set(http::field::sec_websocket_protocol, options.subprotocol);
+      if (is_bearer_token(options.bearer)) request.set(http::field::authorization, "Bearer " + options.bearer);
+    }));
     std::pair<error_code, websocket::response_type> out;
     const auto [error] = co_await stream.async_handshake(out.second, url.authority(), target, await);
     out.first = error;
+    open = !error && !abandoned;
     co_return out;
   }
 
@@ -205,48 +262,80 @@ struct ws_client::connection_of final : connection {
     const auto [error, size] = co_await stream.async_read(buffer, await);
     const auto& why = stream.reason();
     // Our own closing handshake aborts the read when the server's answer is there.
-    const bool answered = closing && why.code != websocket::close_code::none;
+    const bool answered = waiting.close && why.code != websocket::close_code::none;
     if (error == websocket::error::closed || (error && answered)) {
       const auto code = why.code == websocket::close_code::none ? 1005 : static_cast<std::uint16_t>(why.code);
       co_return ws_closed{static_cast<std::uint16_t>(code), std::string(why.reason.c_str(), why.reason.size())};
     }
     if (error) co_return ws_closed{1006, describe(error)};
-    if (!stream.got_text()) co_return ws_ignored{};
     const auto bytes = buffer.cdata();
+    if (!stream.got_text()) co_return ws_binary{{static_cast<const std::uint8_t*>(bytes.data()), bytes.size()}};
     co_return ws_text{{static_cast<const char*>(bytes.data()), bytes.size()}};
   }
 
-  void ping(std::shared_ptr<connection> self) override {
-    if (pinging || closing) return;  // the one before is not even sent: the transport's timeouts will tell
-    pinging = true;
-    stream.async_ping({}, [this, self](const error_code& error) {
-      pinging = false;
-      // The server has closed, or broken the protocol, and Beast waits without end for it to hang up.
-      if (error) abandon();
+  void pump(std::shared_ptr<connection> self) override {
+    if (writing || closing || abandoned) return;
+    if (waiting.close) {
+      closing = true;
+      return stream.async_close(websocket::close_code::normal, [self](const error_code&) {});  // `next` tells
+    }
+    if (std::exchange(waiting.ping, false)) {
+      writing = true;
+      return stream.async_ping({}, [this, self](const error_code& error) { on_written(self, error); });
+    }
+    const bool text = !waiting.texts.empty();
+    if (!text && waiting.binaries.empty()) return;
+    writing = true;
+    stream.text(text);
+    const auto bytes = text ? asio::buffer(waiting.texts.front()) : asio::buffer(*waiting.binaries.front());
+    stream.async_write(bytes, [this, self, text](const error_code& error, std::size_t) {
+      const auto before = waiting.text_bytes + waiting.binary_bytes;
+      take_front(text);
+      const auto after = waiting.text_bytes + waiting.binary_bytes;
+      on_written(self, error);
+      if (before >= low_water && after < low_water && on_sent && !abandoned) on_sent();
     });
   }
 
-  void close(std::shared_ptr<connection> self) override {
-    if (closing) return;
-    closing = true;
-    stream.async_close(websocket::close_code::normal, [self](const error_code&) {});  // `next` tells
+  void take_front(bool text) {
+    if (text) {
+      waiting.text_bytes -= waiting.texts.front().size();
+      waiting.texts.pop_front();
+    } else {
+      waiting.binary_bytes -= waiting.binaries.front()->size();
+      waiting.binaries.pop_front();
+    }
+  }
+
+  void on_written(const std::shared_ptr<connection>& self, const error_code& error) {
+    writing = false;
+    // The server has closed, or broken the protocol, and Beast waits without end for it to hang up.
+    if (error) return abandon();
+    pump(self);
   }
 
   void abandon() override {
     abandoned = true;
+    open = false;
+    if (lookup) lookup->wake();
     beast::get_lowest_layer(stream).close();
   }
 
+  asio::io_context& io;
+  std::shared_ptr<server_lookup> lookup;
   std::shared_ptr<asio::ssl::context> tls;
   websocket::stream<Stream, false> stream;  // no deflate: lists are small, its memory is not
   beast::flat_buffer buffer;
-  bool pinging = false;
-  bool closing = false;
+  std::string user_agent;
+  std::chrono::milliseconds connect_timeout{};
+  std::chrono::milliseconds handshake_timeout{};
+  std::function<void()> on_sent;
+  bool closing = false;  ///< our close frame is on its way
   bool abandoned = false;
 };
 
 ws_client::ws_client(asio::io_context& io, ws_client_options options)
-    : io_(io), options_(std::move(options)), resolver_(io) {
+    : io_(io), options_(std::move(options)), resolver_(std::make_shared<resolver>(io)) {
   if (!options_.trust) options_.trust = std::make_shared<tls_trust>();
 }
 
@@ -264,17 +353,25 @@ asio::awaitable<std::variant<endpoint, ws_error>> ws_client::reach(coordinator_u
     connection_ = std::make_shared<connection_of<beast::tcp_stream>>(io_, options_);
   }
   const auto held = connection_;
-  auto reached = co_await held->connect(url, resolver_);
+  const auto last_known = is_same_server(url, url_) ? options_.last_known : std::nullopt;
+  auto reached = co_await held->connect(url, resolver_, last_known);
   if (const auto* remote = std::get_if<endpoint>(&reached)) remote_ = *remote;
   co_return reached;
 }
 
-asio::awaitable<std::variant<ws_client::joined, ws_refused, ws_error>> ws_client::join(std::string query) {
+asio::awaitable<std::variant<ws_client::joined, ws_refused, ws_error>> ws_client::join(std::string query,
+                                                                                       ws_join_options options) {
   coordinator_request request{url_, url_.path + "/websocket?" + query};
   for (int redirects = 0;; ++redirects) {
     const auto held = connection_;
-    const auto [error, response] = co_await held->shake_hands(request.server, request.target);
-    if (!error) co_return joined{remote_};
+    if (!is_same_server(request.server, url_)) options.bearer.clear();
+    const auto [error, response] = co_await held->shake_hands(request.server, request.target, options);
+    if (!error) {
+      const std::string selected(response[http::field::sec_websocket_protocol]);
+      if (selected.empty() || selected == options.subprotocol) co_return joined{remote_, selected};
+      held->abandon();
+      co_return ws_error{request.server.authority() + " speaks a subprotocol that it was not asked for"};
+    }
     if (error != websocket::error::upgrade_declined) {
       co_return ws_error{request.server.authority() + " did not answer as a websocket server: " + describe(error)};
     }
@@ -293,11 +390,45 @@ asio::awaitable<std::variant<ws_client::joined, ws_refused, ws_error>> ws_client
   }
 }
 
-asio::awaitable<std::variant<ws_text, ws_ignored, ws_closed>> ws_client::next() { return connection_->next(); }
+asio::awaitable<std::variant<ws_text, ws_binary, ws_closed>> ws_client::next() { return connection_->next(); }
 
-void ws_client::ping() { connection_->ping(connection_); }
+void ws_client::send_text(std::string message) {
+  if (!connection_ || !connection_->open) return;
+  auto& waiting = connection_->waiting;
+  if (waiting.texts.size() == max_texts || waiting.text_bytes + message.size() > max_text_bytes) {
+    return connection_->abandon();  // `next` tells
+  }
+  waiting.text_bytes += message.size();
+  waiting.texts.push_back(std::move(message));
+  connection_->pump(connection_);
+}
 
-void ws_client::close() { connection_->close(connection_); }
+bool ws_client::send_binary(std::shared_ptr<const std::vector<std::uint8_t>> message) {
+  if (!connection_ || !connection_->open) return false;
+  auto& waiting = connection_->waiting;
+  if (waiting.binary_bytes + message->size() > high_water) return false;
+  waiting.binary_bytes += message->size();
+  waiting.binaries.push_back(std::move(message));
+  connection_->pump(connection_);
+  return true;
+}
+
+std::size_t ws_client::bytes_waiting() const {
+  return connection_ ? connection_->waiting.text_bytes + connection_->waiting.binary_bytes : 0;
+}
+
+void ws_client::ping() {
+  if (!connection_ || !connection_->open) return;
+  connection_->waiting.ping = true;
+  connection_->pump(connection_);
+}
+
+void ws_client::close() {
+  if (!connection_ || !connection_->open) return;
+  connection_->open = false;
+  connection_->waiting.close = true;
+  connection_->pump(connection_);
+}
 
 void ws_client::abandon() {
   abandoned_ = true;

@@ -3,8 +3,8 @@
 #include "sockaddr.hpp"
 #include "ws_session.hpp"
 
+#include <algorithm>
 #include <utility>
-#include <vector>
 
 #include <boost/asio/ip/v6_only.hpp>
 
@@ -63,6 +63,14 @@ void tune(tcp_socket& socket) {
 }
 
 }  // namespace
+
+bool ws_request::offers(std::string_view subprotocol) const {
+  return std::ranges::find(subprotocols, subprotocol) != subprotocols.end();
+}
+
+void ws_server_events::on_text(ws_id, std::string_view) {}
+void ws_server_events::on_binary(ws_id, byte_view) {}
+void ws_server_events::on_messages_dropped(ws_id) {}
 
 ws_server::ws_server(asio::io_context& io, const ws_server_options& options, ws_server_events& events)
     : options_(options), events_(events), acceptor_(io.get_executor()), accept_retry_(io.get_executor()) {
@@ -129,6 +137,14 @@ ws_session* ws_server::find(ws_id id) const {
 
 void ws_server::send_text(ws_id id, std::shared_ptr<const std::string> text) {
   if (auto* session = find(id)) session->send_text(std::move(text));
+}
+
+void ws_server::send_message(ws_id id, std::shared_ptr<const std::string> text) {
+  if (auto* session = find(id)) session->send_message(std::move(text));
+}
+
+void ws_server::send_relayed(ws_id id, std::shared_ptr<const std::vector<std::uint8_t>> frame) {
+  if (auto* session = find(id)) session->send_relayed(std::move(frame));
 }
 
 void ws_server::ping(ws_id id) {

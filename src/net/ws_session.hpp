@@ -3,11 +3,14 @@
 
 #include "nat/net/ws_server.hpp"
 
+#include "ws_outbox.hpp"
+
 #include <array>
 #include <cstdint>
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include <boost/beast/core/flat_buffer.hpp>
 #include <boost/beast/http/empty_body.hpp>
@@ -26,6 +29,8 @@ class ws_session : public std::enable_shared_from_this<ws_session> {
   void start();
 
   void send_text(std::shared_ptr<const std::string> text);
+  void send_message(std::shared_ptr<const std::string> text);
+  void send_relayed(std::shared_ptr<const std::vector<std::uint8_t>> frame);
   void ping();
   void close(std::uint16_t code, std::string_view reason);
   /// Ends the connection at once.
@@ -49,16 +54,34 @@ class ws_session : public std::enable_shared_from_this<ws_session> {
     std::size_t drained = 0;  ///< bytes of the request read after the answer
   };
 
+  /// What only a websocket with a subprotocol needs.
+  struct talk {
+    ws_outbox outbox;
+    std::vector<std::uint8_t> message;  ///< no memory before the first message that is longer than `piece_`
+    std::size_t received = 0;           ///< bytes of `message`
+    bool awaits_room = false;           ///< until the kernel holds less than it may of relayed frames
+    bool guarded = false;               ///< the deadline is set, and looks at `progress` when it comes
+    steady_clock::time_point progress;  ///< of sending
+  };
+
   void on_request(const error_code& error);
   void answer(const ws_answer& answer, bool with_body);
   void linger();
-  void upgrade(ws_id id);
+  void upgrade(const ws_answer& decision);
 
   void read();
+  void on_piece(std::size_t bytes);
+  void deliver(byte_view message);
   void on_control(boost::beast::websocket::frame_type kind);
   void write_next();
+  void write_message(std::shared_ptr<const std::string> text);
+  void write_relayed();
+  void await_room();
   void on_written(const error_code& error);
+  void drop_pending();
 
+  void guard_write();
+  void on_guard();
   void set_deadline(steady_clock::duration after);
   void clear_deadline();
   /// An operation of Beast's is over. False: so is the session.
@@ -70,16 +93,17 @@ class ws_session : public std::enable_shared_from_this<ws_session> {
   std::optional<boost::beast::websocket::stream<tcp_socket, false>> stream_;
   tcp_timer deadline_;
   std::unique_ptr<http_stage> http_;
+  std::unique_ptr<talk> talk_;
   ip_address from_;
   state state_ = state::handshake;
   bool reading_ = false;
   bool writing_ = false;  ///< a text, a ping or a close is under way: one at a time
   bool ping_pending_ = false;
   std::optional<ws_id> id_;  ///< until its end is reported
-  std::shared_ptr<const std::string> in_flight_;
-  std::shared_ptr<const std::string> pending_;  ///< the newest, waiting for the one in flight
+  std::shared_ptr<const void> in_flight_;
+  std::shared_ptr<const std::string> pending_;  ///< the newest, waiting for what is in flight
   std::unique_ptr<boost::beast::websocket::close_reason> close_pending_;
-  std::array<char, 256> dropped_;  ///< what clients say ends here
+  std::array<std::uint8_t, 256> piece_;  ///< what clients say ends here, where nobody listens
 };
 
 }  // namespace nat::net

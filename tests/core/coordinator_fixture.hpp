@@ -22,13 +22,28 @@ using namespace std::chrono_literals;
 
 constexpr unix_millis start_wall = 1'656'829'882'876;
 
+/// Counts, so that nothing it gives is given twice.
+class counting_random final : public random_source {
+ public:
+  void fill(byte_span out) override {
+    for (auto& byte : out) byte = static_cast<std::uint8_t>(next_++ % 251);
+  }
+
+ private:
+  std::uint32_t next_ = 0;
+};
+
 /// What the coordinator wanted done since the last look.
 struct done {
   std::vector<send_list> lists;
+  std::vector<send_message> messages;
+  std::vector<send_relayed> relayed;
   std::vector<client_id> pings;
   std::vector<close_client> closes;
 
-  bool nothing() const { return lists.empty() && pings.empty() && closes.empty(); }
+  bool nothing() const { return silent() && messages.empty() && relayed.empty(); }
+  /// Nothing for clients of section 1.
+  bool silent() const { return lists.empty() && pings.empty() && closes.empty(); }
   /// How many lists the client was given, and the last of them.
   std::size_t lists_for(client_id id) const {
     std::size_t count = 0;
@@ -48,14 +63,16 @@ inline ip_address ip(std::string_view text) { return ip_address::parse(text).val
 
 class coordinator_fixture : public ::testing::Test {
  protected:
+  counting_random random;
+  address_tokens tokens{random};
   coordinator_limits limits;
-  std::unique_ptr<coordinator> engine = std::make_unique<coordinator>(limits);
+  std::unique_ptr<coordinator> engine = std::make_unique<coordinator>(random, tokens, limits);
   duration clock{};          ///< since the start; engine time and wall time go together
   duration list_cost = 0us;  ///< CPU time of each list
   std::string topic = "T";
   std::string source = "192.0.2.1";
 
-  void restart_with(coordinator_limits with) { engine = std::make_unique<coordinator>(with); }
+  void restart_with(coordinator_limits with) { engine = std::make_unique<coordinator>(random, tokens, with); }
 
   instant now() const {
     return {time_point(1h) + clock, start_wall + std::chrono::duration_cast<std::chrono::milliseconds>(clock).count()};
@@ -74,6 +91,11 @@ class coordinator_fixture : public ::testing::Test {
         all.lists.push_back(std::move(*list));
       } else if (const auto* ping = std::get_if<send_ping>(&*action)) {
         all.pings.push_back(ping->to);
+      } else if (auto* message = std::get_if<send_message>(&*action)) {
+        engine->on_list_cost(now(), list_cost);
+        all.messages.push_back(std::move(*message));
+      } else if (auto* relayed = std::get_if<send_relayed>(&*action)) {
+        all.relayed.push_back(std::move(*relayed));
       } else {
         all.closes.push_back(std::get<close_client>(std::move(*action)));
       }

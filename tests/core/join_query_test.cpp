@@ -35,14 +35,14 @@ TEST(join_query, reads_what_a_peer_registers_with) {
   const auto request = decode_join_query("topic=my%20topic&name=caf%C3%A9&ip=1.2.3.4&port=6969").value();
   EXPECT_EQ(request.topic, "my topic");
   EXPECT_EQ(request.name, "café");
-  EXPECT_EQ(request.address.to_string(), "1.2.3.4:6969");
+  EXPECT_EQ(request.address.value().to_string(), "1.2.3.4:6969");
 }
 
 TEST(join_query, reads_parameters_in_any_order_and_ignores_others) {
   const auto request = decode_join_query("v=2&port=1&&ip=%3A%3A1&x&name=n&=&topic=t&v=3&").value();
   EXPECT_EQ(request.topic, "t");
   EXPECT_EQ(request.name, "n");
-  EXPECT_EQ(request.address.to_string(), "[::1]:1");
+  EXPECT_EQ(request.address.value().to_string(), "[::1]:1");
 }
 
 TEST(join_query, reads_a_plus_as_a_space_and_an_escaped_one_as_itself) {
@@ -136,6 +136,31 @@ TEST(join_query, bounds_the_whole_query) {
   EXPECT_EQ(reason_of(good + repeated("x", 8193 - good.size())), "the query is longer than 8192 bytes");
   EXPECT_EQ(reason_of(with("", "") + repeated("&x=1", 60)), "accepted");
   EXPECT_EQ(reason_of(with("", "") + repeated("&x=1", 61)), "the query has too many parameters");
+}
+
+TEST(join_query, needs_no_address_where_it_may_come_later) {
+  const auto request = decode_join_query("topic=T&name=N", /*needs_address=*/false).value();
+  EXPECT_EQ(request.topic, "T");
+  EXPECT_EQ(request.name, "N");
+  EXPECT_EQ(request.address, std::nullopt);
+  const auto with_address = decode_join_query(with("", ""), /*needs_address=*/false).value();
+  EXPECT_EQ(with_address.address, endpoint::parse("1.2.3.4:5").value());
+}
+
+TEST(join_query, checks_an_address_that_is_given_though_none_is_needed) {
+  const auto reason = [](std::string_view query) {
+    const auto decoded = decode_join_query(query, /*needs_address=*/false);
+    return decoded ? "accepted" : decoded.error().reason;
+  };
+  EXPECT_EQ(reason("topic=T&name=N&ip=1.2.3.4"), "missing parameter \"port\"");
+  EXPECT_EQ(reason("topic=T&name=N&port=5"), "missing parameter \"ip\"");
+  EXPECT_EQ(reason("topic=T&name=N&ip=&port="), "parameter \"ip\" is empty");
+  EXPECT_EQ(reason("topic=T&name=N&ip=0.0.0.0&port=5"), "parameter \"ip\" can never be a peer's address");
+  EXPECT_EQ(reason("name=N"), "missing parameter \"topic\"");
+}
+
+TEST(join_query, writes_no_address_where_there_is_none) {
+  EXPECT_EQ(encode_join_query({"T", "N", std::nullopt}), "topic=T&name=N");
 }
 
 TEST(join_query, throws_the_reason_where_a_value_is_taken_that_is_not_there) {

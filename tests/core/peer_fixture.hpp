@@ -41,14 +41,22 @@ class peer_test : public testing::Test {
   time_point now{1h};
   endpoint mapped = here;
 
-  /// Starts, and answers STUN and the coordinator.
-  void join(const endpoint& coordinator = coordinator_at) {
+  /// Starts, and finds a coordinator that knows section 1 alone; STUN is not answered yet.
+  void start_with_section_1(const endpoint& coordinator = coordinator_at) {
     engine = std::make_unique<peer>(config, random);
     engine->start(now);
     if (engine->take_stun_lookup()) engine->on_stun_servers(now, {stun_server}, "");
-    engine->on_coordinator(now, events::reached{coordinator});
+    engine->on_coordinator(now, 0, events::reached{coordinator});
+    EXPECT_THAT(commands(), testing::ElementsAre(coordinator_command::connect, coordinator_command::join_v2));
+    engine->on_coordinator(now, 0, events::refused{400, "missing parameter \"ip\"", {}});
+    EXPECT_THAT(commands(), testing::ElementsAre(coordinator_command::connect));
+    engine->on_coordinator(now, 0, events::reached{coordinator});
+  }
+  /// Starts, and answers STUN and the coordinator.
+  void join(const endpoint& coordinator = coordinator_at) {
+    start_with_section_1(coordinator);
     answer_stun();
-    engine->on_coordinator(now, events::joined{});
+    engine->on_coordinator(now, 0, events::joined{});
     sent();
     notes();
     commands();
@@ -74,7 +82,7 @@ class peer_test : public testing::Test {
     }
     raw_list(text + "]}");
   }
-  void raw_list(std::string_view text) { engine->on_coordinator(now, events::text{text}); }
+  void raw_list(std::string_view text) { engine->on_coordinator(now, 0, events::text{text}); }
   void receive(const endpoint& from, std::string_view datagram) {
     engine->on_datagram(now, 1656829882876, from, as_bytes(datagram));
   }

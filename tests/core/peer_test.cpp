@@ -10,31 +10,61 @@ using testing::Each;
 using testing::ElementsAre;
 using testing::IsEmpty;
 
-TEST_F(peer_test, asks_stun_on_the_data_socket_and_registers_what_it_says) {
+TEST_F(peer_test, tries_natcoord_v2_first_with_topic_and_name_alone) {
   engine = std::make_unique<peer>(config, random);
   engine->start(now);
   EXPECT_THAT(commands(), ElementsAre(coordinator_command::connect));
-  EXPECT_TRUE(engine->take_stun_lookup());
-  EXPECT_FALSE(engine->take_stun_lookup());
-  engine->on_stun_servers(now, {stun_server}, "");
-  engine->on_coordinator(now, events::reached{coordinator_at});
+  engine->on_coordinator(now, 0, events::reached{coordinator_at});
+  EXPECT_THAT(commands(), ElementsAre(coordinator_command::join_v2)) << "nothing waits for STUN";
+  const auto request = engine->registration_request(coordinator_command::join_v2);
+  EXPECT_EQ(request.topic, "T");
+  EXPECT_EQ(request.name, "me");
+  EXPECT_EQ(request.address, std::nullopt);
+}
+
+TEST_F(peer_test, asks_stun_on_the_data_socket_and_registers_what_it_says) {
+  start_with_section_1();
+  EXPECT_THAT(commands(), IsEmpty()) << "the address is not known yet";
   answer_stun();
   EXPECT_THAT(commands(), ElementsAre(coordinator_command::join));
-  const auto request = engine->registration_request();
+  const auto request = engine->registration_request(coordinator_command::join);
   EXPECT_EQ(request.topic, "T");
   EXPECT_EQ(request.name, "me");
   EXPECT_EQ(request.address, here);
   EXPECT_THAT(notes(), ElementsAre(note_kind::public_address));
 }
 
-TEST_F(peer_test, registers_an_advertised_address_without_asking) {
-  config.advertise = at("192.0.2.99:9");
+TEST_F(peer_test, asks_stun_once_for_both_ways_to_register) {
   engine = std::make_unique<peer>(config, random);
   engine->start(now);
+  EXPECT_TRUE(engine->take_stun_lookup());
   EXPECT_FALSE(engine->take_stun_lookup());
-  engine->on_coordinator(now, events::reached{coordinator_at});
-  EXPECT_THAT(commands(), ElementsAre(coordinator_command::connect, coordinator_command::join));
-  EXPECT_EQ(engine->registration_request().address, at("192.0.2.99:9"));
+  engine->on_coordinator(now, 0, events::reached{coordinator_at});
+  engine->on_coordinator(now, 0, events::refused{400, "missing parameter \"ip\"", {}});
+  EXPECT_FALSE(engine->take_stun_lookup());
+}
+
+TEST_F(peer_test, falls_back_where_the_upgrade_selects_no_subprotocol) {
+  engine = std::make_unique<peer>(config, random);
+  engine->start(now);
+  engine->take_stun_lookup();
+  engine->on_stun_servers(now, {stun_server}, "");
+  answer_stun();
+  engine->on_coordinator(now, 0, events::reached{coordinator_at});
+  commands();
+  engine->on_coordinator(now, 0, events::joined{});
+  EXPECT_THAT(commands(), ElementsAre(coordinator_command::close));
+  engine->on_coordinator(now, 0, events::closed{1000, ""});
+  EXPECT_THAT(commands(), ElementsAre(coordinator_command::connect));
+  engine->on_coordinator(now, 0, events::reached{coordinator_at});
+  EXPECT_THAT(commands(), ElementsAre(coordinator_command::join));
+}
+
+TEST_F(peer_test, registers_an_advertised_address_without_asking) {
+  config.advertise = at("192.0.2.99:9");
+  start_with_section_1();
+  EXPECT_THAT(commands(), ElementsAre(coordinator_command::join));
+  EXPECT_EQ(engine->registration_request(coordinator_command::join).address, at("192.0.2.99:9"));
   EXPECT_THAT(sent(), IsEmpty());
 }
 
@@ -66,6 +96,36 @@ TEST_F(peer_test, pings_a_peer_as_soon_as_it_is_listed_and_then_each_interval) {
   EXPECT_THAT(sent(), ElementsAre("PING 198.51.100.1:5000"));
   pass(250ms);
   EXPECT_THAT(sent(), ElementsAre("PING 198.51.100.1:5000"));
+  ping_from(bob);
+  sent();
+  pass(10min);
+  EXPECT_EQ(count(sent(), "PING"), 10 * 60 * 4U) << "a seed peer's NAT is kept open for ever";
+}
+
+TEST_F(peer_test, pings_an_address_that_never_answers_forty_times_and_then_each_ten_seconds) {
+  join();
+  list({"victim 198.51.100.1:5000"});
+  pass(10s - 1ns);
+  EXPECT_EQ(count(sent(), "PING"), 40U);
+  pass(10min);
+  EXPECT_NEAR(static_cast<double>(count(sent(), "PING")), 60, 1);
+}
+
+TEST_F(peer_test, an_address_that_is_listed_again_under_another_name_gets_no_new_allowance) {
+  join();
+  for (int i = 0; i < 100; ++i) {
+    list({"name" + std::to_string(i) + " 198.51.100.1:5000"});
+    pass(90ms);
+  }
+  EXPECT_EQ(count(sent(), "PING"), 40U);
+}
+
+TEST_F(peer_test, who_answers_late_is_pinged_each_interval_again) {
+  join();
+  list({"bob 198.51.100.1:5000"});
+  pass(1min);
+  ping_from(bob);
+  sent();
   pass(10s);
   EXPECT_EQ(count(sent(), "PING"), 40U);
 }
@@ -86,7 +146,7 @@ TEST_F(peer_test, does_not_ping_itself) {
   list({"me 203.0.113.9:1", "old-me 203.0.113.7:4000"});
   pass(1s);
   EXPECT_THAT(sent(), IsEmpty());
-  EXPECT_TRUE(engine->peers().empty());
+  EXPECT_TRUE(engine->seeds().empty());
 }
 
 TEST_F(peer_test, ignores_a_listed_loopback_address_unless_the_coordinator_is_there_too) {
@@ -199,7 +259,7 @@ TEST_F(peer_test, a_list_that_cannot_be_read_changes_nothing) {
     raw_list(bad);
     EXPECT_THAT(notes(), ElementsAre(note_kind::list_rejected)) << bad;
   }
-  EXPECT_EQ(engine->peers().size(), 1U);
+  EXPECT_EQ(engine->seeds().size(), 1U);
 }
 
 TEST_F(peer_test, keeps_sending_while_the_coordinator_is_away_and_over_its_restart) {
@@ -207,21 +267,21 @@ TEST_F(peer_test, keeps_sending_while_the_coordinator_is_away_and_over_its_resta
   list({"bob 198.51.100.1:5000"});
   ping_from(bob);
   sent();
-  engine->on_coordinator(now, events::closed{1006, "gone"});
+  engine->on_coordinator(now, 0, events::closed{1006, "gone"});
   engine->on_input(now, as_bytes("still here\n"));
   EXPECT_THAT(sent(), ElementsAre("DATA 198.51.100.1:5000 still here\n"));
   pass(250ms);
   ASSERT_TRUE(engine->take_stun_lookup());
   engine->on_stun_servers(now, {stun_server}, "");
-  engine->on_coordinator(now, events::reached{coordinator_at});
+  engine->on_coordinator(now, 0, events::reached{coordinator_at});
   answer_stun();
-  engine->on_coordinator(now, events::joined{});
+  engine->on_coordinator(now, 0, events::joined{});
   ping_from(bob);
   list({"me 203.0.113.7:4000"});  // bob has not come back to it yet
   engine->on_input(now, as_bytes("and here\n"));
   EXPECT_THAT(sent(), Contains("DATA 198.51.100.1:5000 and here\n"));
   pass(3s);
-  EXPECT_TRUE(engine->peers().empty()) << "bob is silent, and gone";
+  EXPECT_TRUE(engine->seeds().empty()) << "bob is silent, and gone";
 }
 
 TEST_F(peer_test, registers_anew_when_the_public_address_changes) {
@@ -232,10 +292,10 @@ TEST_F(peer_test, registers_anew_when_the_public_address_changes) {
     answer_stun();
     ASSERT_LT(now, time_point{1h + 30s});
   }
-  engine->on_coordinator(now, events::closed{1000, ""});
+  engine->on_coordinator(now, 0, events::closed{1000, ""});
   EXPECT_THAT(commands(), ElementsAre(coordinator_command::connect));
   EXPECT_THAT(notes(), ElementsAre(note_kind::address_changed));
-  EXPECT_EQ(engine->registration_request().address, mapped);
+  EXPECT_EQ(engine->registration_request(coordinator_command::join).address, mapped);
 }
 
 TEST_F(peer_test, ends_so_long_after_the_last_packet_was_sent) {
@@ -252,7 +312,7 @@ TEST_F(peer_test, ends_so_long_after_the_last_packet_was_sent) {
   EXPECT_THAT(sent(), Contains("DATA 198.51.100.1:5000 last words"));
   pass(2s);
   EXPECT_THAT(commands(), Contains(coordinator_command::close));
-  engine->on_coordinator(now, events::closed{1000, ""});
+  engine->on_coordinator(now, 0, events::closed{1000, ""});
   ASSERT_TRUE(engine->ended());
   EXPECT_EQ(engine->ended()->status, 0);
 }
@@ -299,10 +359,9 @@ TEST_F(peer_test, goes_on_receiving_after_the_end_of_stdin) {
 }
 
 TEST_F(peer_test, a_refusal_at_the_start_ends_the_program_with_its_reason) {
-  engine = std::make_unique<peer>(config, random);
-  engine->start(now);
-  engine->on_coordinator(now, events::reached{coordinator_at});
-  engine->on_coordinator(now, events::refused{400, "bad name", {}});
+  start_with_section_1();
+  answer_stun();
+  engine->on_coordinator(now, 0, events::refused{400, "bad name", {}});
   ASSERT_TRUE(engine->ended());
   EXPECT_EQ(engine->ended()->status, 1);
   EXPECT_EQ(engine->ended()->reason, "HTTP 400: bad name");
@@ -311,11 +370,11 @@ TEST_F(peer_test, a_refusal_at_the_start_ends_the_program_with_its_reason) {
 TEST_F(peer_test, a_closed_stdout_is_no_failure_a_full_disk_is) {
   join();
   engine->on_output_closed(now, "");
-  engine->on_coordinator(now, events::closed{1000, ""});
+  engine->on_coordinator(now, 0, events::closed{1000, ""});
   EXPECT_EQ(engine->ended()->status, 0);
   join();
   engine->on_output_closed(now, "no space left");
-  engine->on_coordinator(now, events::closed{1000, ""});
+  engine->on_coordinator(now, 0, events::closed{1000, ""});
   EXPECT_EQ(engine->ended()->status, 1);
   EXPECT_EQ(engine->ended()->reason, "no space left");
 }

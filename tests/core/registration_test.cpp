@@ -1,8 +1,10 @@
+// With a server that knows section 1 alone: it refuses the first registration, which has no address.
 #include "nat/registration.hpp"
 
 #include "plain_random.hpp"
 
 #include <string>
+#include <utility>
 #include <vector>
 
 #include <gmock/gmock.h>
@@ -26,7 +28,7 @@ class registration_test : public testing::Test {
  protected:
   /// What it wants done since the last look.
   std::vector<command> commands() {
-    std::vector<command> out;
+    auto out = std::exchange(pending, {});
     while (const auto next = client.next_command()) out.push_back(*next);
     return out;
   }
@@ -41,6 +43,17 @@ class registration_test : public testing::Test {
     return "retry: " + retry.reason;
   }
   void tell(const coordinator_event& what) { client.on_event(now, what); }
+  /// The coordinator is reached, and says once more that it wants an address if it is asked.
+  void reach(const endpoint& remote = coordinator_at) {
+    commands();
+    tell(events::reached{remote});
+    pending = commands();
+    if (pending != std::vector{command::join_v2}) return;
+    tell(events::refused{400, "missing parameter ip", {}});
+    pending.clear();
+    EXPECT_THAT(commands(), ElementsAre(command::connect));
+    tell(events::reached{remote});
+  }
   void pass(duration time) {
     const auto end = now + time;
     while (client.next_deadline() && *client.next_deadline() <= end) {
@@ -53,7 +66,7 @@ class registration_test : public testing::Test {
   }
   void register_now() {
     client.start();
-    tell(events::reached{coordinator_at});
+    reach();
     client.on_address(now, here);
     tell(events::joined{});
     commands();
@@ -63,13 +76,14 @@ class registration_test : public testing::Test {
   plain_random random;
   registration client{random};
   time_point now{1h};
+  std::vector<command> pending;  ///< seen by `reach`, not by the test
   duration wait{};
 };
 
 TEST_F(registration_test, reaches_the_coordinator_and_asks_for_the_address_at_the_same_time) {
   client.start();
   EXPECT_THAT(commands(), ElementsAre(command::connect));
-  tell(events::reached{coordinator_at});
+  reach();
   EXPECT_THAT(commands(), IsEmpty());
   client.on_address(now, here);
   EXPECT_THAT(commands(), ElementsAre(command::join));
@@ -83,7 +97,7 @@ TEST_F(registration_test, joins_when_reached_if_the_address_came_first) {
   commands();
   client.on_address(now, here);
   EXPECT_THAT(commands(), IsEmpty());
-  tell(events::reached{coordinator_at});
+  reach();
   EXPECT_THAT(commands(), ElementsAre(command::join));
 }
 
@@ -141,7 +155,7 @@ TEST_F(registration_test, comes_back_after_a_broken_connection_with_a_fresh_addr
   EXPECT_LE(wait, 250ms);
   pass(wait);
   EXPECT_THAT(commands(), ElementsAre(command::connect));
-  tell(events::reached{coordinator_at});
+  reach();
   EXPECT_THAT(commands(), IsEmpty()) << "the old address may be another network's";
   client.on_address(now, elsewhere);
   EXPECT_THAT(commands(), ElementsAre(command::join));
@@ -154,7 +168,7 @@ TEST_F(registration_test, on_a_reconnect_the_last_address_does_if_stun_stays_sil
   EXPECT_EQ(event(), "retry: closed with code 1001");
   pass(wait);
   commands();
-  tell(events::reached{coordinator_at});
+  reach();
   pass(2s);
   EXPECT_THAT(commands(), ElementsAre(command::join));
   EXPECT_EQ(client.address(), here);
@@ -163,7 +177,7 @@ TEST_F(registration_test, on_a_reconnect_the_last_address_does_if_stun_stays_sil
 TEST_F(registration_test, without_any_address_it_tells_so_and_tries_again) {
   client.start();
   commands();
-  tell(events::reached{coordinator_at});
+  reach();
   pass(6s);
   EXPECT_THAT(commands(), ElementsAre(command::abandon));
   EXPECT_THAT(event(), HasSubstr("STUN"));
@@ -193,7 +207,7 @@ TEST_F(registration_test, a_connection_that_closes_at_once_is_no_success) {
     event();
     longest = std::max(longest, wait);
     pass(wait);
-    tell(events::reached{coordinator_at});
+    reach();
     client.on_address(now, here);
     tell(events::joined{});
     event();
@@ -205,7 +219,7 @@ TEST_F(registration_test, a_connection_that_closes_at_once_is_no_success) {
 TEST_F(registration_test, a_refusal_at_the_start_is_final) {
   client.start();
   client.on_address(now, here);
-  tell(events::reached{coordinator_at});
+  reach();
   tell(events::refused{409, "the name is taken", {}});
   EXPECT_EQ(event(), "rejected: HTTP 409: the name is taken");
   pass(1h);
@@ -217,7 +231,7 @@ TEST_F(registration_test, a_refusal_on_a_reconnect_is_not) {
   tell(events::closed{1006, "gone"});
   event();
   pass(wait);
-  tell(events::reached{coordinator_at});
+  reach();
   client.on_address(now, here);
   tell(events::refused{409, "taken", {}});
   EXPECT_EQ(event(), "retry: HTTP 409: taken");
@@ -226,7 +240,7 @@ TEST_F(registration_test, a_refusal_on_a_reconnect_is_not) {
 TEST_F(registration_test, a_full_server_is_asked_again_when_it_said) {
   client.start();
   client.on_address(now, here);
-  tell(events::reached{coordinator_at});
+  reach();
   tell(events::refused{503, "full", 30s});
   EXPECT_EQ(event(), "retry: HTTP 503: full");
   EXPECT_EQ(wait, 30s);
@@ -235,7 +249,7 @@ TEST_F(registration_test, a_full_server_is_asked_again_when_it_said) {
 TEST_F(registration_test, a_server_cannot_send_us_away_for_longer_than_a_minute) {
   client.start();
   client.on_address(now, here);
-  tell(events::reached{coordinator_at});
+  reach();
   tell(events::refused{503, "full", 1'000'000s});
   event();
   EXPECT_EQ(wait, 60s);
@@ -262,7 +276,7 @@ TEST_F(registration_test, a_changed_address_is_registered_over_a_closed_connecti
 
 TEST_F(registration_test, an_address_that_changes_during_the_upgrade_is_registered) {
   client.start();
-  tell(events::reached{coordinator_at});
+  reach();
   client.on_address(now, here);
   client.on_address(now, elsewhere);
   commands();
@@ -277,7 +291,7 @@ TEST_F(registration_test, an_address_that_changes_during_the_upgrade_is_register
 
 TEST_F(registration_test, a_redirect_to_another_machine_is_a_coordinator_elsewhere) {
   client.start();
-  tell(events::reached{{ip_address::parse("127.0.0.1").value(), 80}});
+  reach({ip_address::parse("127.0.0.1").value(), 80});
   client.on_address(now, here);
   tell(events::joined{coordinator_at});
   EXPECT_FALSE(client.over_loopback());

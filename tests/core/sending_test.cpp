@@ -1,4 +1,4 @@
-// The pieces between stdin and the network: splitter, pacer, outbox, gate, sender.
+// The pieces between stdin and the sender: splitter, pacer, outbox, gate.
 #include "nat/backoff.hpp"
 #include "nat/input_splitter.hpp"
 #include "nat/outbox.hpp"
@@ -218,156 +218,52 @@ TEST(outbox, refuses_above_its_bounds_and_has_room_again_once_empty) {
   EXPECT_TRUE(out.has_room(outbox::max_bytes, outbox::max_datagrams));
 }
 
-known_peer peer_known_since(time_point since, bool heard, std::uint16_t port = 1) {
-  known_peer peer;
-  peer.address = at(port);
-  peer.known_since = since;
-  peer.heard = heard;
-  peer.last_heard = since;
-  return peer;
-}
+void update(start_gate& gate, time_point now, const std::vector<start_gate::awaited>& peers) { gate.update(now, peers); }
 
 TEST(start_gate, opens_at_once_when_nobody_is_waited_for) { EXPECT_TRUE(start_gate(0).is_open()); }
 
 TEST(start_gate, waits_for_enough_peers_and_for_each_to_be_heard) {
   start_gate gate(2);
-  gate.update(start, {peer_known_since(start, true, 1)});
+  update(gate, start, {{start, true}});
   EXPECT_FALSE(gate.is_open());
   EXPECT_EQ(gate.next_deadline(), std::nullopt);
-  gate.update(start + 1s, {peer_known_since(start, true, 1), peer_known_since(start + 1s, false, 2)});
+  update(gate, start + 1s, {{start, true}, {start + 1s, false}});
   EXPECT_FALSE(gate.is_open());
-  gate.update(start + 2s, {peer_known_since(start, true, 1), peer_known_since(start + 1s, true, 2)});
+  update(gate, start + 2s, {{start, true}, {start + 1s, true}});
   EXPECT_TRUE(gate.is_open());
 }
 
 TEST(start_gate, gives_a_silent_peer_two_seconds_of_pings) {
   start_gate gate(1);
-  gate.update(start, {peer_known_since(start, false)});
+  update(gate, start, {{start, false}});
   EXPECT_EQ(gate.next_deadline(), start + 2s);
-  gate.update(start + 2s - 1ns, {peer_known_since(start, false)});
+  update(gate, start + 2s - 1ns, {{start, false}});
   EXPECT_FALSE(gate.is_open());
-  gate.update(start + 2s, {peer_known_since(start, false)});
+  update(gate, start + 2s, {{start, false}});
   EXPECT_TRUE(gate.is_open());
 }
 
 TEST(start_gate, does_not_wait_for_who_comes_later) {
   start_gate gate(1);
-  gate.update(start, {peer_known_since(start, false, 1)});
-  gate.update(start + 1s, {peer_known_since(start, true, 1), peer_known_since(start + 1s, false, 2)});
+  update(gate, start, {{start, false}});
+  update(gate, start + 1s, {{start, true}, {start + 1s, false}});
   EXPECT_TRUE(gate.is_open());
 }
 
 TEST(start_gate, starts_over_when_too_many_have_left) {
   start_gate gate(1);
-  gate.update(start, {peer_known_since(start, false)});
-  gate.update(start + 1s, {});
+  update(gate, start, {{start, false}});
+  update(gate, start + 1s, {});
   EXPECT_EQ(gate.next_deadline(), std::nullopt);
-  gate.update(start + 3s, {peer_known_since(start + 3s, false)});
+  update(gate, start + 3s, {{start + 3s, false}});
   EXPECT_EQ(gate.next_deadline(), start + 5s);
 }
 
 TEST(start_gate, stays_open) {
   start_gate gate(1);
-  gate.update(start, {peer_known_since(start, true)});
-  gate.update(start + 1s, {});
+  update(gate, start, {{start, true}});
+  update(gate, start + 1s, {});
   EXPECT_TRUE(gate.is_open());
-}
-
-TEST(sender, addresses_each_packet_to_every_peer_and_groups_a_burst_by_peer) {
-  plain_random random;
-  sender from_stdin(input_mode::lines, 20'000'000, 0);
-  from_stdin.on_input(as_bytes("one\ntwo\n"));
-  outbox out;
-  std::vector<known_peer> peers{peer_known_since(start, true, 1), peer_known_since(start, true, 2)};
-  from_stdin.pump(start, peers, random, out);
-  ASSERT_EQ(out.size(), 4U);
-  strings sent;
-  for (std::size_t i = 0; i < out.size(); ++i) {
-    const auto bytes = out.bytes(out.at(i));
-    EXPECT_EQ(as_text(bytes).substr(0, 8), "DATADATA");
-    sent.push_back(std::to_string(out.at(i).to.port) + ' ' + std::string(as_text(bytes.subspan(header_size))));
-  }
-  EXPECT_EQ(sent, (strings{"1 one", "1 two", "2 one", "2 two"}));
-  EXPECT_EQ(from_stdin.next_deadline(), std::nullopt);
-}
-
-TEST(sender, keeps_the_rate_to_each_peer_and_reads_no_faster) {
-  plain_random random;
-  sender from_stdin(input_mode::bytes, 8'000'000, 0);
-  const std::string chunk(input_splitter::max_chunk, 'x');
-  std::vector<known_peer> peers{peer_known_since(start, true, 1), peer_known_since(start, true, 2)};
-  std::size_t read = 0;
-  std::size_t sent_to_each = 0;
-  outbox out;
-  for (auto now = start; now < start + 1s;) {
-    while (from_stdin.wants_input()) {
-      from_stdin.on_input(as_bytes(chunk));
-      read += chunk.size();
-    }
-    from_stdin.pump(now, peers, random, out);
-    for (std::size_t i = 0; i < out.size(); ++i) sent_to_each += out.bytes(out.at(i)).size();
-    out.consume(out.size());
-    ASSERT_GT(from_stdin.next_deadline(), now) << "a deadline in the past would spin";
-    now = *from_stdin.next_deadline();
-  }
-  sent_to_each /= peers.size();
-  EXPECT_NEAR(static_cast<double>(sent_to_each), 1e6, 15'000);
-  EXPECT_LE(read, sent_to_each + input_splitter::max_buffered);
-}
-
-/// Pumps for a second; returns how many bytes each peer was sent.
-std::vector<std::size_t> sent_in_a_second(sender& from_stdin, std::vector<known_peer>& peers, time_point begin) {
-  plain_random random;
-  const std::string chunk(input_splitter::max_chunk, 'x');
-  std::vector<std::size_t> bytes(peers.size());
-  outbox out;
-  for (auto now = begin; now < begin + 1s; now = std::max(now + 1ms, from_stdin.next_deadline().value_or(now))) {
-    while (from_stdin.wants_input()) from_stdin.on_input(as_bytes(chunk));
-    from_stdin.pump(now, peers, random, out);
-    for (std::size_t i = 0; i < out.size(); ++i) bytes[out.at(i).to.port - 1U] += out.bytes(out.at(i)).size();
-    out.consume(out.size());
-  }
-  return bytes;
-}
-
-TEST(sender, an_address_that_is_never_heard_is_not_flooded_and_holds_up_nobody) {
-  sender from_stdin(input_mode::bytes, 8'000'000, 0);
-  std::vector<known_peer> peers{peer_known_since(start, true, 1), peer_known_since(start, false, 2)};
-  const auto sent = sent_in_a_second(from_stdin, peers, start);
-  EXPECT_GT(sent[0], 980'000U);
-  EXPECT_GT(sent[1], sender::max_unproven - 2 * max_datagram);
-  EXPECT_LE(sent[1], sender::max_unproven);
-}
-
-TEST(sender, a_peer_that_fell_silent_gets_no_more_than_a_stranger) {
-  sender from_stdin(input_mode::bytes, 8'000'000, 0);
-  std::vector<known_peer> peers{peer_known_since(start, true, 1)};
-  EXPECT_LE(sent_in_a_second(from_stdin, peers, start + sender::consent)[0], sender::max_unproven);
-}
-
-TEST(sender, goes_on_reading_where_nobody_may_have_it) {
-  sender from_stdin(input_mode::lines, 20'000'000, 0);
-  std::vector<known_peer> peers{peer_known_since(start, false, 1)};
-  peers[0].unproven = sender::max_unproven;
-  outbox out;
-  plain_random random;
-  from_stdin.on_input(as_bytes("one\n"));
-  from_stdin.on_input_end();
-  from_stdin.pump(start, peers, random, out);
-  EXPECT_TRUE(out.empty());
-  EXPECT_TRUE(from_stdin.finished());
-}
-
-TEST(sender, holds_its_input_while_the_outbox_is_full) {
-  plain_random random;
-  sender from_stdin(input_mode::bytes, 20'000'000, 0);
-  outbox out;
-  out.append(outbox::max_bytes);
-  from_stdin.on_input(as_bytes("kept"));
-  std::vector<known_peer> peers{peer_known_since(start, true)};
-  from_stdin.pump(start, peers, random, out);
-  EXPECT_EQ(out.size(), 0U);
-  EXPECT_EQ(from_stdin.packets(), 0U);
 }
 
 }  // namespace

@@ -1,5 +1,6 @@
 #include "nat/stun_server.hpp"
 
+#include "plain_random.hpp"
 #include "stun_builder.hpp"
 
 #include <vector>
@@ -105,6 +106,73 @@ TEST(stun_server, is_silent_to_sources_that_nobody_has) {
     EXPECT_EQ(answer_stun(request(), {ip(from), 40000}), std::nullopt) << from;
   }
   EXPECT_EQ(answer_stun(request(), {ip("203.0.113.7"), 0}), std::nullopt);
+}
+
+class stun_server_tokens : public testing::Test {
+ protected:
+  static stun_builder asking(bool token, bool probe) {
+    auto out = request();
+    if (token) out.add(stun_attribute::natpeer_token, bytes(stun_token_size));
+    if (probe) out.add(stun_attribute::natpeer_probe, bytes(stun_probe_size));
+    return out;
+  }
+
+  plain_random random;
+  address_tokens tokens{random};
+  time_point now = time_point(std::chrono::seconds(1000));
+  endpoint from = at("203.0.113.7:40000");
+};
+
+TEST_F(stun_server_tokens, proves_the_address_to_whoever_asks_for_it) {
+  const auto reply = answer_stun(now, asking(true, false), from, &tokens).value();
+  const auto answer = decode_stun(reply.answer).value();
+  EXPECT_EQ(answer.xor_mapped, from);
+  ASSERT_TRUE(answer.token.has_value());
+  EXPECT_TRUE(tokens.verify(now, from, *answer.token));
+  EXPECT_FALSE(tokens.verify(now, at("203.0.113.8:40000"), *answer.token));
+  EXPECT_EQ(reply.copy, std::nullopt);
+}
+
+TEST_F(stun_server_tokens, gives_no_token_unasked_and_none_where_it_has_none) {
+  EXPECT_EQ(decode_stun(answer_stun(now, asking(false, true), from, &tokens)->answer).value().token, std::nullopt);
+  EXPECT_EQ(decode_stun(answer_stun(now, asking(true, true), from, nullptr)->answer).value().token, std::nullopt);
+  EXPECT_EQ(decode_stun(*answer_stun(asking(true, true), from)).value().token, std::nullopt);
+}
+
+TEST_F(stun_server_tokens, sends_a_copy_without_the_token_to_whoever_asks_for_it) {
+  const auto reply = answer_stun(now, asking(true, true), from, &tokens).value();
+  ASSERT_TRUE(reply.copy.has_value());
+  const auto copy = decode_stun(*reply.copy).value();
+  EXPECT_EQ(copy.id, test_id);
+  EXPECT_EQ(copy.xor_mapped, from);
+  EXPECT_EQ(copy.token, std::nullopt) << "a copy that comes unasked must prove nothing";
+}
+
+TEST_F(stun_server_tokens, sends_no_copy_of_a_refusal) {
+  const auto reply = answer_stun(now, asking(true, true).add(0x7777, {}), from, &tokens).value();
+  EXPECT_EQ(decode_stun(reply.answer).value().kind, stun_class::error);
+  EXPECT_EQ(reply.copy, std::nullopt);
+}
+
+TEST_F(stun_server_tokens, sends_no_more_than_it_was_sent_but_for_the_addresses) {
+  for (unsigned bits = 0; bits < 16; ++bits) {
+    const bool token = bits & 1, probe = bits & 2, fingerprint = bits & 4, v6 = bits & 8;
+    auto asked = asking(token, probe);
+    if (fingerprint) asked.add_fingerprint();
+    const auto reply = answer_stun(now, asked, at(v6 ? "[2001:db8::7]:1" : "203.0.113.7:1"), &tokens).value();
+    const auto sent = reply.answer.size() + (reply.copy ? reply.copy->size() : 0);
+    const std::size_t address = v6 ? 24 : 12;  // XOR-MAPPED-ADDRESS, bytes
+    EXPECT_LE(sent, byte_view(asked).size() + (probe ? 2 : 1) * address) << bits;
+  }
+}
+
+TEST_F(stun_server_tokens, is_paid_for_the_copy_and_its_address) {
+  for (const auto* source : {"203.0.113.7:1", "[2001:db8::7]:1"}) {
+    const auto plain = answer_stun(now, asking(true, false), at(source), &tokens).value();
+    const auto probed = answer_stun(now, asking(true, true), at(source), &tokens).value();
+    EXPECT_LE(probed.copy->size(), byte_view(asking(true, true)).size() - byte_view(asking(true, false)).size());
+    EXPECT_EQ(probed.answer, plain.answer);
+  }
 }
 
 }  // namespace

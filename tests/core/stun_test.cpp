@@ -322,7 +322,47 @@ TEST(stun, encodes_unknown_attributes) {
 TEST(stun, encodes_the_longest_list_within_a_packets_capacity) {
   stun_type_list unknown;
   while (unknown.size() < max_stun_unknown) unknown.push_back(static_cast<std::uint16_t>(0x7000 + unknown.size()));
-  EXPECT_EQ(encode_binding_unknown(test_id, unknown, true).size(), max_stun_packet);
+  EXPECT_EQ(encode_binding_unknown(test_id, unknown, true).size(), max_stun_unknown_answer);
+}
+
+TEST(stun, encodes_a_request_for_a_token_and_a_copy) {
+  const auto packet = encode_binding_request(test_id, {.token = true, .probe = true});
+  bytes expected{0x00, 0x01, 0x00, 0x48,                          // Binding request, 72 bytes
+                 0x21, 0x12, 0xa4, 0x42,                          // Magic cookie
+                 0xb7, 0xe7, 0xa7, 0x01, 0xbc, 0x34, 0xd6, 0x86,  // } Transaction ID
+                 0xfa, 0x87, 0xdf, 0xae,                          // }
+                 0xc0, 0xa7, 0x00, 0x18};                         // NATPEER-TOKEN, 24 zeros
+  expected.insert(expected.end(), 24, 0);
+  expected.insert(expected.end(), {0xc0, 0xa8, 0x00, 0x28});  // NATPEER-PROBE, 40 zeros
+  expected.insert(expected.end(), 40, 0);
+  EXPECT_EQ(bytes(packet.begin(), packet.end()), expected);
+  const auto request = decode_stun(packet).value();
+  EXPECT_TRUE(request.wants_token());
+  EXPECT_TRUE(request.wants_probe);
+  EXPECT_EQ(encode_binding_request(test_id, {true, true, true}).size(), max_stun_packet);
+}
+
+TEST(stun, carries_a_token_back) {
+  stun_token token;
+  for (std::size_t i = 0; i < token.size(); ++i) token[i] = static_cast<std::uint8_t>(i + 1);
+  const auto packet = encode_binding_success(test_id, at("192.0.2.1:32853"), true, &token);
+  EXPECT_EQ(bytes(packet.begin() + 32, packet.begin() + 37), (bytes{0xc0, 0xa7, 0x00, 0x18, 0x01}));
+  const auto answer = decode_stun(packet).value();
+  EXPECT_EQ(answer.token, token);
+  EXPECT_EQ(answer.mapped_address(), at("192.0.2.1:32853"));
+  EXPECT_FALSE(answer.wants_token()) << "an answer asks for nothing";
+  EXPECT_TRUE(answer.has_fingerprint);
+}
+
+TEST(stun, ignores_tokens_and_probes_of_another_length) {
+  for (const std::size_t size : {0, 1, 23, 25, 39, 41, 48}) {
+    auto request = stun_builder(binding_request_type, test_id);
+    request.add(stun_attribute::natpeer_token, bytes(size)).add(stun_attribute::natpeer_probe, bytes(size));
+    const auto message = decode_stun(request).value();
+    EXPECT_FALSE(message.wants_token()) << size;
+    EXPECT_FALSE(message.wants_probe) << size;
+    EXPECT_THAT(message.unknown, ElementsAre()) << size;
+  }
 }
 
 }  // namespace

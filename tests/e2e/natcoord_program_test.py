@@ -30,7 +30,11 @@ class NatcoordOptionsTest(ProgramTest):
     def test_wrong_usage_is_status_2_with_a_reason(self):
         for wrong in (["--no-such-option"], ["--port", "65536"], ["--port", "x"], ["--port", "-1"],
                       ["--stun-port", "on"], ["--stun-port", "70000"], ["--listen", "no address"],
-                      ["--max-connections", "many"], ["--max-peers", "-3"], ["--log-level", "loud"], ["--config", "/nonexistent"], ["stray"]):
+                      ["--max-connections", "many"], ["--max-peers", "-3"], ["--log-level", "loud"],
+                      ["--relay", "maybe"], ["--relay-rate", "9k"], ["--relay-rate", "1T"], ["--relay-rate", "fast"],
+                      ["--relay-total-rate", "1001G"], ["--relay-quota", "-1"], ["--relay-quota", "999"],
+                      ["--relay-queue", "0"], ["--relay-queue", "18446744073709551G"], ["--unproven", "never"],
+                      ["--config", "/nonexistent"], ["stray"]):
             with self.subTest(wrong):
                 self.assert_usage_error(self.start(NATCOORD, *wrong))
 

@@ -1,11 +1,11 @@
 // A websocket client of natcoord written with the npm package `ws`. It prints what happens to it, one JSON array a line, and
-// closes when stdin ends.
+// closes when stdin ends. Arguments: URL [SUBPROTOCOL...]
 const WebSocket = require('ws');
 
 const say = (...event) => process.stdout.write(JSON.stringify(event) + '\n');
-const socket = new WebSocket(process.argv[2], {handshakeTimeout: 30000});
+const socket = new WebSocket(process.argv[2], process.argv.slice(3), {handshakeTimeout: 30000});
 
-socket.on('open', () => { say('open', socket.extensions); socket.ping('are you there'); });
+socket.on('open', () => { say('open', socket.extensions, socket.protocol); socket.ping('are you there'); });
 socket.on('message', (data, isBinary) => say('message', isBinary, data.toString()));
 socket.on('pong', data => say('pong', data.toString()));
 socket.on('ping', data => say('ping', data.toString()));

@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import unittest
 
+from support import v2
 from support.programs import ProgramTest
 from support.waiting import eventually
 from support.websocket import connect, join_path
@@ -26,8 +27,8 @@ class NpmWsTest(ProgramTest):
         super().setUp()
         self.coordinator = self.natcoord()
 
-    def client(self, path):
-        return self.start("node", SCRIPT, self.coordinator.url(path=path), env=ENVIRONMENT)
+    def client(self, path, *subprotocols):
+        return self.start("node", SCRIPT, self.coordinator.url(path=path), *subprotocols, env=ENVIRONMENT)
 
     def events(self, client, kind):
         lines = bytes(client.out.data).decode().split("\n")[:-1]  # the last may be half a line
@@ -44,7 +45,7 @@ class NpmWsTest(ProgramTest):
     def test_it_registers_is_told_of_others_and_gets_pongs(self):
         one = self.client(join_path(name="öne 🙂", port=1))
         self.wait_names(one, "öne 🙂")
-        self.assertEqual(self.wait_event(one, "open"), [""], "deflate is off")
+        self.assertEqual(self.wait_event(one, "open"), ["", ""], "no deflate, no subprotocol")
         self.assertEqual(self.wait_event(one, "pong"), ["are you there"])
         two = self.client(join_path(name="two", port=2))
         self.wait_names(two, "öne 🙂", "two")
@@ -52,6 +53,13 @@ class NpmWsTest(ProgramTest):
         two.close_stdin()
         self.assertEqual(self.wait_event(two, "close")[0], 1000)
         self.wait_names(one, "öne 🙂")
+
+    def test_it_speaks_the_subprotocol_it_offers(self):
+        client = self.client(v2.path(name="öne 🙂"), "natcoord.v3", v2.SUBPROTOCOL)
+        self.assertEqual(self.wait_event(client, "open"), ["", v2.SUBPROTOCOL])
+        for kind in ("welcome", "snapshot"):
+            self.wait_event(client, "message", lambda is_binary, text, kind=kind:
+                            not is_binary and json.loads(text)["type"] == kind)
 
     def test_it_understands_refusals_and_goodbyes(self):
         holder = self.own(connect(self.coordinator.port, join_path(name="a", port=1)))

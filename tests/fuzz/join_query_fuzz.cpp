@@ -26,7 +26,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   require(!request.name.empty() && request.name.size() <= nat::max_name_bytes);
   require(nat::is_utf8(request.topic) && !nat::has_control_character(request.topic));
   require(nat::is_utf8(request.name) && !nat::has_control_character(request.name));
-  require(request.address.port != 0 && request.address.ip.is_unicast());
+  require(request.address && request.address->port != 0 && request.address->ip.is_unicast());
 
   const auto again = nat::decode_join_query(nat::encode_join_query(request)).value();
   require(again.topic == request.topic && again.name == request.name && again.address == request.address);

@@ -56,9 +56,12 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
                    random);
   rest = rest.subspan(1);
   engine.start(now);
-  engine.on_coordinator(now, nat::coordinator_events::reached{listed});
-  engine.on_coordinator(now, nat::coordinator_events::joined{});
-  engine.on_coordinator(now, nat::coordinator_events::text{
+  // A server of section 1, as unsealed packets are to be taken.
+  engine.on_coordinator(now, 0, nat::coordinator_events::reached{listed});
+  engine.on_coordinator(now, 0, nat::coordinator_events::refused{400, "", {}});
+  engine.on_coordinator(now, 0, nat::coordinator_events::reached{listed});
+  engine.on_coordinator(now, 0, nat::coordinator_events::joined{});
+  engine.on_coordinator(now, 0, nat::coordinator_events::text{
                                  R"({"peers":[{"ip":"198.51.100.1","port":5000,"name":"bob","last_seen":1}]})"});
   drain(engine, now);
 

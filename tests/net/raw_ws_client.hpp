@@ -20,7 +20,7 @@ struct ws_frame {
 };
 
 namespace opcode {
-constexpr std::uint8_t continuation = 0, text = 1, close = 8, ping = 9, pong = 10;
+constexpr std::uint8_t continuation = 0, text = 1, binary = 2, close = 8, ping = 9, pong = 10;
 }
 
 constexpr bool final = true;
@@ -45,16 +45,21 @@ inline std::string close_payload(std::uint16_t code, std::string_view reason = "
   return std::string{static_cast<char>(code >> 8), static_cast<char>(code & 0xff)}.append(reason);
 }
 
-inline std::string ws_request_text(std::string_view target) {
+/// `fields`: further header fields, each with its line end.
+inline std::string ws_request_text(std::string_view target, std::string_view fields = "") {
   return "GET " + std::string(target) +
          " HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-         "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n";
+         "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n" +
+         std::string(fields) + "\r\n";
 }
 
 /// Lives on the server's io_context: what it receives is read whenever that runs.
 class raw_ws_client : public std::enable_shared_from_this<raw_ws_client> {
  public:
   explicit raw_ws_client(boost::asio::io_context& io) : socket_(io, boost::asio::ip::tcp::v4()) {}
+
+  /// Bytes; the kernel doubles them, and has a minimum. Before `connect`.
+  void set_receive_buffer(int size) { socket_.set_option(boost::asio::socket_base::receive_buffer_size(size)); }
 
   void connect(std::uint16_t port, bool reads = true) {
     socket_.connect({boost::asio::ip::address_v4::loopback(), port});

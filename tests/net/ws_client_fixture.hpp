@@ -1,6 +1,7 @@
 // Websocket servers made by hand, plain and with TLS, so that a client can be told what no server library would say.
 #pragma once
 
+#include "nat/bytes.hpp"
 #include "nat/net/ws_client.hpp"
 
 #include "test_loop.hpp"
@@ -26,8 +27,9 @@
 
 namespace nat::net {
 
-/// The answer that accepts the upgrade that `request` asks for (RFC 6455, 4.2.2).
-inline std::string accept_upgrade(std::string_view request) {
+/// The answer that accepts the upgrade that `request` asks for (RFC 6455, 4.2.2). `more` are further header lines, each
+/// with its line end.
+inline std::string accept_upgrade(std::string_view request, const std::string& more = "") {
   constexpr std::string_view name = "Sec-WebSocket-Key: ";
   const auto at = request.find(name);
   if (at == request.npos) throw std::runtime_error("no websocket key");
@@ -38,7 +40,7 @@ inline std::string accept_upgrade(std::string_view request) {
   unsigned char text[4 * ((SHA_DIGEST_LENGTH + 2) / 3) + 1];
   ::EVP_EncodeBlock(text, digest, SHA_DIGEST_LENGTH);
   return "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: " +
-         std::string(reinterpret_cast<const char*>(text)) + "\r\n\r\n";
+         std::string(reinterpret_cast<const char*>(text)) + "\r\n" + more + "\r\n";
 }
 
 /// A frame of a server: not masked, final.
@@ -77,16 +79,19 @@ class ws_peer {
 
   boost::asio::awaitable<std::string> read_request() { return read_until("\r\n\r\n"); }
 
-  /// Reads a short frame of a client and takes off the mask (RFC 6455, 5.3). The opcode comes first.
+  /// Reads a frame of a client, of less than 64 KiB, and takes off the mask (RFC 6455, 5.3). The opcode comes first.
   boost::asio::awaitable<std::pair<std::uint8_t, std::string>> read_frame() {
-    constexpr std::size_t header_size = 6;  // two bytes and the mask
+    constexpr std::size_t mask_size = 4;
+    co_await fill(2 + mask_size);
+    auto size = static_cast<std::size_t>(received_[1] & 0x7f);
+    const std::size_t header_size = (size < 126 ? 2 : 4) + mask_size;
     co_await fill(header_size);
-    const auto size = static_cast<std::size_t>(received_[1] & 0x7f);
+    if (size >= 126) size = load_be<std::uint16_t>(reinterpret_cast<const std::uint8_t*>(received_.data()) + 2);
     co_await fill(header_size + size);
     std::pair<std::uint8_t, std::string> out{static_cast<std::uint8_t>(received_[0] & 0xf),
                                              received_.substr(header_size, size)};
     for (std::size_t i = 0; i < size; ++i) {
-      out.second[i] = static_cast<char>(out.second[i] ^ received_[2 + i % 4]);
+      out.second[i] = static_cast<char>(out.second[i] ^ received_[header_size - mask_size + i % mask_size]);
     }
     received_.erase(0, header_size + size);
     co_return out;
@@ -187,7 +192,7 @@ class ws_client_test : public testing::Test {
     if (const auto* closed = std::get_if<ws_closed>(&message)) {
       co_return "closed " + std::to_string(closed->code) + ' ' + closed->reason;
     }
-    co_return "ignored";
+    co_return "binary " + std::string(as_text(std::get<ws_binary>(message).message));
   }
 
   test_loop loop;

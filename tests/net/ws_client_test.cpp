@@ -35,14 +35,14 @@ TEST_F(ws_client_test, finds_a_server_by_its_name) {
   loop.finish(std::move(accepted));
 }
 
-TEST_F(ws_client_test, gives_texts_and_says_that_it_ignored_binary_messages) {
+TEST_F(ws_client_test, gives_texts_and_binary_messages) {
   hand_made_server server(loop.io);
   std::shared_ptr<ws_peer> peer;
   const auto client = joined_client(server, peer);
   loop.finish(peer->write(server_frame(opcodes::text, "one") + server_frame(opcodes::binary, "two") +
                           server_frame(opcodes::text, "") + server_frame(opcodes::text, std::string(60'000, 'x'))));
   EXPECT_EQ(loop.finish(next(*client)), "text one");
-  EXPECT_EQ(loop.finish(next(*client)), "ignored");
+  EXPECT_EQ(loop.finish(next(*client)), "binary two");
   EXPECT_EQ(loop.finish(next(*client)), "text ");
   EXPECT_EQ(loop.finish(next(*client)), "text " + std::string(60'000, 'x'));
 }
@@ -170,6 +170,29 @@ TEST_F(ws_client_test, says_that_a_name_does_not_exist) {
   const auto reached = loop.finish(make_client()->connect(url("ws://" + name)));
   EXPECT_TRUE(std::get<ws_error>(reached).reason.starts_with("cannot resolve " + name))
       << std::get<ws_error>(reached).reason;
+}
+
+TEST_F(ws_client_test, looks_where_the_server_was_while_its_name_does_not_resolve) {
+  hand_made_server server(loop.io);
+  const auto name = "ws://" + std::string(64, 'x') + ".invalid:" + std::to_string(server.port());
+  options.last_known = endpoint::parse(server.address()).value();
+  auto accepted = loop.start(server.next_connection());
+  const auto reached = loop.finish(make_client()->connect(url(name)));
+  EXPECT_EQ(std::get<endpoint>(reached), options.last_known);
+  loop.finish(std::move(accepted));
+  server.stop();
+  const auto missed = loop.finish(make_client()->connect(url(name)));
+  EXPECT_TRUE(std::get<ws_error>(missed).reason.starts_with("cannot resolve ")) << std::get<ws_error>(missed).reason;
+}
+
+TEST_F(ws_client_test, a_name_that_resolves_counts_more_than_where_the_server_was) {
+  hand_made_server before(loop.io);
+  hand_made_server server(loop.io);
+  options.last_known = endpoint::parse(before.address()).value();
+  auto accepted = loop.start(server.next_connection());
+  const auto reached = loop.finish(make_client()->connect(url("ws://" + server.address())));
+  EXPECT_EQ(std::get<endpoint>(reached), endpoint::parse(server.address()).value());
+  loop.finish(std::move(accepted));
 }
 
 TEST_F(ws_client_test, abandon_ends_a_connect_whose_name_is_being_resolved) {

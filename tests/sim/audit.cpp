@@ -1,6 +1,6 @@
 #include "audit.hpp"
 
-#include "nat/sender.hpp"
+#include "nat/nat_probe.hpp"
 #include "nat/stun_client.hpp"
 #include "nat/wire.hpp"
 
@@ -23,17 +23,25 @@ void audit::check_queues(std::string_view who, std::span<const queue_level> queu
   }
 }
 
-/// One each interval from the first on, one for each list that may have named it anew, and a few where peers that come
-/// and go shift the turns.
+/// As the design says; one may be on its way while the first leaves.
 std::uint64_t contact_book::allowed_pings(time_point now, const tally& to) const {
-  const auto turns = static_cast<std::uint64_t>((now - to.first_sent) / allowed_.ping_interval);
-  return 2 + turns + turns / 4 + 2 * (changes_ - to.changes_before);
+  return allowed_.pings + 1 + static_cast<std::uint64_t>((now - to.first_sent) / allowed_.then_one_each);
 }
 
-/// A round of requests to a silent server takes stun_max_requests of them, and each connect begins one.
+/// A round of requests to a silent server takes stun_max_requests of them, and each connect begins one; the probe's
+/// rounds come more often, and are shorter.
 std::uint64_t contact_book::allowed_requests(time_point now, const tally& to) const {
-  const auto rounds = static_cast<std::uint64_t>((now - to.first_sent) / stun_refresh_min) + 1;
-  return static_cast<std::uint64_t>(stun_max_requests) * (rounds + connects_ - to.connects_before);
+  const auto time = now - to.first_sent;
+  const auto rounds = static_cast<std::uint64_t>(time / stun_refresh_min) + 1;
+  const auto probes = static_cast<std::uint64_t>(time / nat_probe::retry_min) + 1;
+  const auto connects = connects_ - to.connects_before;
+  return static_cast<std::uint64_t>(stun_max_requests) * (rounds + connects) +
+         (nat_probe::repeats.size() + 1) * (probes + connects);
+}
+
+contact_book::tally contact_book::of(const endpoint& to) const {
+  const auto found = contacts_.find(to);
+  return found == contacts_.end() ? tally{} : found->second;
 }
 
 std::string contact_book::on_sent(time_point now, const endpoint& to, byte_view bytes) {
@@ -41,9 +49,9 @@ std::string contact_book::on_sent(time_point now, const endpoint& to, byte_view 
   if (contact.answered) return {};
   if (contact.first_sent == time_point{}) {
     contact.first_sent = now;
-    contact.changes_before = changes_;
     contact.connects_before = connects_ == 0 ? 0 : connects_ - 1;
   }
+  contact.bytes += bytes.size();
   const auto packet = decode_packet(bytes);
   const auto unanswered = [&](const char* what, std::uint64_t sent, std::uint64_t allowed) {
     if (sent <= allowed) return std::string();

@@ -9,6 +9,7 @@
 
 #include "scheduler.hpp"
 
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <span>
@@ -43,35 +44,34 @@ class audit {
 class contact_book {
  public:
   struct allowance {
-    std::size_t data;  ///< bytes of DATA packets to an address that never answered
-    duration ping_interval;
+    std::size_t data = 0;  ///< bytes of DATA packets to an address that never answered: for seed peers
+    std::uint64_t pings = 40;
+    duration then_one_each = std::chrono::seconds(10);
+  };
+  struct tally {
+    bool answered = false;
+    time_point first_sent{};
+    // While it has not answered:
+    std::uint64_t data = 0;   ///< bytes
+    std::uint64_t bytes = 0;  ///< of everything
+    std::uint64_t pings = 0;
+    std::uint64_t requests = 0;
+    std::uint64_t connects_before = 0;
   };
 
   explicit contact_book(const allowance& allowed) : allowed_(allowed) {}
 
   void on_answer(const endpoint& from) { contacts_[from].answered = true; }
-  /// A list came, and who newly appears in it is pinged at once; or a peer left, which shifts the turns of the others.
-  void on_change() { ++changes_; }
   void on_connect() { ++connects_; }
   /// Empty, or what is wrong with this datagram.
   std::string on_sent(time_point now, const endpoint& to, byte_view bytes);
+  tally of(const endpoint& to) const;
 
  private:
-  struct tally {
-    bool answered = false;
-    time_point first_sent{};
-    std::uint64_t data = 0;  ///< bytes; all of these while it has not answered
-    std::uint64_t pings = 0;
-    std::uint64_t requests = 0;
-    std::uint64_t changes_before = 0;
-    std::uint64_t connects_before = 0;
-  };
-
   std::uint64_t allowed_pings(time_point now, const tally& to) const;
   std::uint64_t allowed_requests(time_point now, const tally& to) const;
 
   allowance allowed_;
-  std::uint64_t changes_ = 0;
   std::uint64_t connects_ = 0;
   std::unordered_map<endpoint, tally> contacts_;
 };

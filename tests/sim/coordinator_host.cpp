@@ -13,21 +13,37 @@ constexpr unix_millis wall_at_start = 1'656'829'882'876;  // the seed's own exam
 
 constexpr std::string_view who = "natcoord";
 
+// As nat/net/ws_server.hpp has them.
+constexpr std::size_t max_relay_queue = 256'000;
+constexpr std::size_t relayed_in_kernel = 65'536;
+// What a kernel takes of messages before the receiver has some; Linux starts at 16 KiB and grows to 4 MiB.
+constexpr std::size_t kernel_buffer = 1U << 20;
+
 }  // namespace
 
 instant surroundings::now() const {
   return {time.now(), wall_at_start + std::chrono::duration_cast<std::chrono::milliseconds>(time.elapsed()).count()};
 }
 
-coordinator_host::coordinator_host(const surroundings& around, const coordinator_limits& limits)
-    : around_(around), limits_(limits), machine_(around.net.add_host(around.net.open())) {
-  around_.net.bind(machine_, *this, stun_port);
+coordinator_host::coordinator_host(const surroundings& around, protocol speaks, const coordinator_limits& limits,
+                                   std::uint64_t seed)
+    : around_(around),
+      speaks_(speaks),
+      limits_(limits),
+      machine_(around.net.add_host(around.net.open())),
+      chance_(seed) {
+  for (const auto port : stun_ports) {
+    around_.net.bind(machine_, *sockets_.emplace_back(std::make_unique<stun_socket>(*this, port)), port);
+    if (!knows_v2()) break;
+  }
   start();
 }
 
 void coordinator_host::start() {
   if (engine_) return;
-  engine_.emplace(limits_);
+  tokens_.emplace(chance_);
+  engine_.emplace(chance_, *tokens_, limits_);
+  engine_->set_stun_ports({stun_ports.begin(), stun_ports.end()});
   ++run_;
   around_.log.write(around_.time.elapsed(), who, "starts");
 }
@@ -51,28 +67,52 @@ void coordinator_host::stop() {
 // ---- what arrives
 
 void coordinator_host::on_request(const wire& over, const join_request& request, const ip_address& source,
-                                  websocket_client& client) {
+                                  const std::optional<v2_offer>& offer, websocket_client& client) {
   if (!engine_) return over->close(side::server);
-  const auto admitted = engine_->admit(around_.now(), request, source);
+  const auto* v2 = knows_v2() && offer ? &*offer : nullptr;
+  auto admitted = request.address || v2 != nullptr
+                      ? engine_->admit(around_.now(), request, source, v2)
+                      : admission{400, "the parameter \"ip\" is missing", 0, std::nullopt, false};
   around_.log.write(around_.time.elapsed(), who, "answers", request.name, admitted.status);
   if (!admitted.admitted()) {
     over->send(side::server, [&client, admitted] { client.on_refused(admitted); });
     return act();
   }
   const auto id = admitted.id;
-  sessions_[id] = {over, &client, false, nullptr};
+  auto& session = sessions_[id];
+  session.over = over;
+  session.client = &client;
   ids_[over.get()] = id;
   over->on_end(side::server, [this, id, run = run_] {
     if (run == run_) drop(id);
   });
-  over->send(side::server, [&client] { client.on_upgraded(); });
+  over->send(side::server, [&client, speaks_v2 = admitted.v2] { client.on_upgraded(speaks_v2); });
   engine_->on_open(around_.now(), id);
   act();
+}
+
+coordinator_host::client_session* coordinator_host::find(client_id id) {
+  const auto found = sessions_.find(id);
+  return found == sessions_.end() ? nullptr : &found->second;
 }
 
 client_id coordinator_host::id_of(const wire& over) const {
   const auto found = ids_.find(over.get());
   return found == ids_.end() ? 0 : found->second;
+}
+
+void coordinator_host::on_text(const wire& over, const std::string& message) {
+  const auto id = id_of(over);
+  if (id == 0) return;
+  engine_->on_message(around_.now(), id, message);
+  act();
+}
+
+void coordinator_host::on_binary(const wire& over, byte_view message) {
+  const auto id = id_of(over);
+  if (id == 0) return;
+  engine_->on_relay(around_.now(), id, message);
+  act();
 }
 
 void coordinator_host::on_ping(const wire& over) {
@@ -109,12 +149,13 @@ void coordinator_host::drop(client_id id) {
   act();
 }
 
-void coordinator_host::on_datagram(const endpoint& from, byte_view bytes) {
+void coordinator_host::on_stun(std::uint16_t port, const endpoint& from, byte_view bytes) {
   if (!engine_) return;
-  const auto answer = answer_stun(bytes, from);
-  if (!answer) return;
+  const auto reply = answer_stun(around_.time.now(), bytes, from, knows_v2() ? &*tokens_ : nullptr);
+  if (!reply) return;
   ++counters_.stun;
-  around_.net.send(machine_, stun_port, from, *answer);
+  if (reply->copy && knows_v2()) around_.net.send(machine_, stun_ports.back(), from, *reply->copy);
+  around_.net.send(machine_, port, from, reply->answer);
 }
 
 // ---- what the engine wants done
@@ -123,20 +164,81 @@ void coordinator_host::act() {
   around_.check.check_queues(who, engine_->queues());
   while (const auto action = engine_->next_action()) {
     std::visit([this](const auto& what) { act(what); }, *action);
-    if (const auto* list = std::get_if<send_list>(&*action)) engine_->on_list_cost(around_.now(), list_cost(*list));
+    const auto* list = std::get_if<send_list>(&*action);
+    const auto* message = std::get_if<send_message>(&*action);
+    if (list != nullptr) engine_->on_list_cost(around_.now(), cost(*list->text, list->to.size()));
+    if (message != nullptr) engine_->on_list_cost(around_.now(), cost(*message->text, message->to.size()));
   }
   wake_at_deadline();
 }
 
 /// Measured with coordinator_bench: 40 ms for a list of 1000 peers (about 80 KB) to each of them.
-duration coordinator_host::list_cost(const send_list& list) const {
-  const auto one = std::chrono::microseconds(4) + std::chrono::nanoseconds(list.text->size()) * 9 / 20;
-  return one * static_cast<duration::rep>(list.to.size());
+duration coordinator_host::cost(const std::string& text, std::size_t receivers) {
+  const auto one = std::chrono::microseconds(4) + std::chrono::nanoseconds(text.size()) * 9 / 20;
+  return one * static_cast<duration::rep>(receivers);
 }
 
 void coordinator_host::act(const send_list& list) {
   around_.log.write(around_.time.elapsed(), who, "sends a list of", list.text->size(), "bytes to", list.to.size());
   for (const auto id : list.to) send_text(id, list.text);
+}
+
+void coordinator_host::act(const send_message& message) {
+  around_.log.write(around_.time.elapsed(), who, "sends a message of", message.text->size(), "bytes to",
+                    message.to.size());
+  for (const auto id : message.to) {
+    ++counters_.lists;
+    counters_.list_bytes += message.text->size();
+    const auto dropped = sessions_.at(id).outbox.push(message.text);
+    counters_.skipped += dropped;
+    pump(id);
+    if (dropped > 0) around_.time.at(around_.time.now(), [this, id, run = run_] { run == run_ ? resync(id) : void(); });
+  }
+}
+
+/// As src/natcoord/run.cpp does where a queue was full.
+void coordinator_host::resync(client_id id) {
+  if (!engine_ || find(id) == nullptr) return;
+  engine_->on_message(around_.now(), id, encode_client_message(v2::resync{}));
+  act();
+}
+
+void coordinator_host::act(const send_relayed& relayed) {
+  for (const auto id : relayed.to) {
+    counters_.relay_dropped += sessions_.at(id).outbox.push(relayed.frame, max_relay_queue);
+    pump(id);
+  }
+}
+
+/// Messages first; of relayed frames the kernel holds little.
+void coordinator_host::pump(client_id id) {
+  auto& session = sessions_.at(id);
+  const auto passes_on = [&](std::size_t bytes, auto deliver) {
+    session.in_flight += bytes;
+    session.over->send(side::server, [this, id, bytes, run = run_, deliver = std::move(deliver)] {
+      if (run == run_) on_arrived(id, bytes);
+      deliver();
+    });
+  };
+  while (session.in_flight < kernel_buffer) {
+    auto text = session.outbox.next_message();
+    if (!text) break;
+    const auto size = text->size();
+    passes_on(size, [client = session.client, text = std::move(text)] { client->on_text(*text); });
+  }
+  while (session.in_flight < relayed_in_kernel && session.outbox.has_frames()) {
+    ++counters_.relayed;
+    auto frame = session.outbox.next_frame();
+    const auto size = frame->size();
+    passes_on(size, [client = session.client, frame = std::move(frame)] { client->on_binary(*frame); });
+  }
+}
+
+void coordinator_host::on_arrived(client_id id, std::size_t bytes) {
+  auto* session = find(id);
+  if (session == nullptr) return;
+  session->in_flight -= bytes;
+  pump(id);
 }
 
 void coordinator_host::send_text(client_id id, std::shared_ptr<const std::string> text) {
@@ -170,12 +272,12 @@ void coordinator_host::act(const send_ping& ping) {
 void coordinator_host::act(const close_client& close) {
   const auto found = sessions_.find(close.who);
   if (found == sessions_.end()) return;
-  const auto session = found->second;
-  ids_.erase(session.over.get());
+  const auto over = found->second.over;
+  over->send(side::server,
+             [client = found->second.client, close] { client->on_close_frame(close.code, close.reason); });
+  ids_.erase(over.get());
   sessions_.erase(found);
-  session.over->send(side::server,
-                     [client = session.client, close] { client->on_close_frame(close.code, close.reason); });
-  session.over->close(side::server);
+  over->close(side::server);
 }
 
 void coordinator_host::wake_at_deadline() {

@@ -67,8 +67,8 @@ grid run_grid(std::uint64_t seed) {
       pair.start(second);
       pair.time().run_for(long_enough);
       pair.check_connected(scheduler::start, true);
-      out.cells[i][j] = {world::expected(first, second), second.received_from("first") != nullptr};
-      out.cells[j][i] = {world::expected(second, first), first.received_from("second") != nullptr};
+      out.cells[i][j] = {pair.expected(first, second), second.received_from("first") != nullptr};
+      out.cells[j][i] = {pair.expected(second, first), first.received_from("second") != nullptr};
       const auto result = pair.finish(seed);
       for (const auto& what : result.failures) {
         out.failures.push_back(out.kinds[i].name + " with " + out.kinds[j].name + ": " + what);

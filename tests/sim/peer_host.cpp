@@ -1,36 +1,28 @@
 #include "peer_host.hpp"
 
+#include "nat/relay_frame.hpp"
 #include "nat/wire.hpp"
 
 #include <algorithm>
-#include <charconv>
 #include <chrono>
 #include <utility>
+#include <vector>
 
 namespace nat::sim {
 namespace {
 
-constexpr std::size_t unanswered_data = 65'536;  // design, 2.3: the engine's own constant is not asked
-
-// As nat/net/ws_client.hpp has them.
-constexpr duration connect_timeout = std::chrono::seconds(10);
-constexpr duration handshake_timeout = std::chrono::seconds(10);
+// As nat/net/interfaces.hpp has it: news of an address come so late.
+constexpr duration settle_time = std::chrono::milliseconds(50);
+// As nat/net/ws_client.hpp has it.
+constexpr std::size_t low_water = 64U << 10;
 
 // Of a slow peer.
 constexpr std::size_t slow_burst = 3;
 constexpr duration slow_pause = std::chrono::milliseconds(1);
 constexpr duration slow_reader = std::chrono::milliseconds(300);
 
-constexpr duration long_silence = std::chrono::seconds(120);
-
-// Pings of 20 s, a registration, pongs and a close.
-constexpr std::size_t max_waiting = 16;
-
-std::uint64_t checksum(std::string_view text) {
-  std::uint64_t sum = 0xcbf29ce484222325U;  // FNV-1a
-  for (const unsigned char c : text) sum = (sum ^ c) * 0x100000001b3U;
-  return sum;
-}
+// Pings of 20 s, a registration, pongs and a close; addresses and punches; relayed packets up to low_water.
+constexpr std::size_t max_waiting = 16 + 256 + low_water / header_size + 1;
 
 // A connection keeps what waits to be sent, which must not keep the connection.
 std::weak_ptr<connection> weak(const std::shared_ptr<connection>& over) { return over; }
@@ -43,16 +35,15 @@ const char* kind_of(byte_view bytes) {
 
 }  // namespace
 
-std::string nth_line(std::string_view name, std::uint64_t n) {
-  auto line = std::string(name) + ' ' + std::to_string(n);
-  const auto check = checksum(line);
-  if (n % 16 == 15) line += ' ' + std::string(max_payload - 200, static_cast<char>('a' + check % 26));
-  return line + ' ' + std::to_string(check);
-}
-
-peer_host::peer_host(const surroundings& around, coordinator_host& coordinator, host& machine,
-                     const peer_config& config, std::uint64_t seed)
-    : around_(around), coordinator_(coordinator), machine_(machine), config_(config), chance_(seed) {
+peer_host::peer_host(const surroundings& around, websocket_server& coordinator, host& machine,
+                     const peer_config& config, const contact_book::allowance& allowed, std::uint64_t seed)
+    : around_(around),
+      coordinator_(coordinator),
+      machine_(machine),
+      config_(config),
+      allowed_(allowed),
+      chance_(seed),
+      words_(around, machine, config.topic, config.name, true) {
   config_.input = input_mode::lines;
   config_.output = output_mode::text;
 }
@@ -68,12 +59,13 @@ void peer_host::start() {
   if (engine_) return;
   ++run_;
   started_at_ = around_.time.now();
-  received_.clear();
-  unread_.clear();
-  contacts_.emplace(contact_book::allowance{unanswered_data, config_.ping_interval});
+  words_.forget();
+  first_lines_.clear();
+  contacts_.emplace(allowed_);
   engine_.emplace(config_, chance_);
   port_ = around_.net.bind(machine_, *this).port;
   log("starts at", machine_.ip().to_string(), port_);
+  engine_->on_interfaces(started_at_, {machine_.ip()}, port_, false);
   engine_->start(around_.time.now());
   act();
 }
@@ -106,11 +98,26 @@ void peer_host::end() {
   waking_at_.reset();
 }
 
+void peer_host::on_moved() {
+  around_.time.after(settle_time, [this, run = run_] {
+    if (run != run_ || !engine_) return;
+    engine_->on_interfaces(around_.time.now(), {machine_.ip()}, port_, true);
+    act();
+  });
+}
+
 void peer_host::say() {
   if (!engine_ || !engine_->wants_input()) return;
-  const auto line = nth_line(config_.name, said_++) + '\n';
-  engine_->on_input(around_.time.now(), as_bytes(line));
+  engine_->sessions().for_each([this](const session& who) {
+    if (who.accepts()) first_lines_.try_emplace(who.name(), words_.lines_said());
+  });
+  engine_->on_input(around_.time.now(), as_bytes(words_.say()));
   act();
+}
+
+std::optional<std::uint64_t> peer_host::first_line_for(const std::string& name) const {
+  const auto found = first_lines_.find(name);
+  return found == first_lines_.end() ? std::nullopt : std::optional(found->second);
 }
 
 // ---- what arrives
@@ -124,14 +131,15 @@ void peer_host::on_datagram(const endpoint& from, byte_view bytes) {
 
 void peer_host::tell(const coordinator_event& event) {
   if (!engine_) return;
-  engine_->on_coordinator(around_.time.now(), event);
+  engine_->on_coordinator(around_.time.now(), now().wall, event);
   act();
 }
 
-void peer_host::on_upgraded() {
+void peer_host::on_upgraded(bool v2) {
   registered_ = true;
-  log("is registered");
-  tell(coordinator_events::joined{});
+  registered_at_ = around_.time.now();
+  log("is registered", v2 ? "with v2" : "by its address");
+  tell(coordinator_events::joined{std::nullopt, v2});
 }
 
 void peer_host::on_refused(const admission& why) {
@@ -141,10 +149,11 @@ void peer_host::on_refused(const admission& why) {
 }
 
 void peer_host::on_text(const std::string& message) {
-  log("gets a list of", message.size());
-  contacts_->on_change();
+  log("gets a text of", message.size());
   tell(coordinator_events::text{message});
 }
+
+void peer_host::on_binary(byte_view message) { tell(coordinator_events::binary{message}); }
 
 void peer_host::on_ping() {
   over_->send(side::client, [this, over = weak(over_)] { coordinator_.on_pong(over.lock()); });
@@ -170,10 +179,10 @@ void peer_host::act() {
   }
   while (const auto command = engine_->next_command()) obey(*command);
   while (const auto note = engine_->next_note()) {
-    if (note->kind == note_kind::peer_left) contacts_->on_change();
     log("notes", static_cast<int>(note->kind), note->where.to_string(), note->name, note->text);
   }
   send_datagrams();
+  send_messages();
   if (engine_->take_stun_lookup()) {
     around_.time.at(around_.time.now(), [this, run] {  // a literal address: resolved at once
       if (run != run_ || !engine_) return;
@@ -210,6 +219,7 @@ std::size_t peer_host::send_some(std::size_t most) {
     const auto& to = waiting.at(i).to;
     const auto bytes = waiting.bytes(waiting.at(i));
     if (around_.log.is_on()) log("sends", kind_of(bytes), "to", to.to_string(), bytes.size());
+    if (!contacts_->of(to).answered && has_proved(to)) contacts_->on_answer(to);
     const auto wrong = contacts_->on_sent(around_.time.now(), to, bytes);
     if (!wrong.empty()) around_.check.fail(config_.name, wrong);
     around_.net.send(machine_, port_, to, bytes);
@@ -217,74 +227,51 @@ std::size_t peer_host::send_some(std::size_t most) {
   return count;
 }
 
+/// An answer may come from elsewhere than the address that was asked: then the echo of its challenge says so.
+bool peer_host::has_proved(const endpoint& at) const {
+  bool found = false;
+  engine_->sessions().for_each([&](const session& who) {
+    found = found || std::ranges::any_of(who.paths().all(), [&](const path& way) {
+              return !way.is_relay() && way.at == at && way.echoed_at;
+            });
+  });
+  return found;
+}
+
+/// Behind the datagrams: a punch says that the PINGs are out.
+void peer_host::send_messages() {
+  while (const auto message = engine_->next_message()) {
+    log("says", *message);
+    if (!over_) continue;
+    over_->send(side::client, [this, over = weak(over_), text = *message] { coordinator_.on_text(over.lock(), text); });
+  }
+  while (over_ && registered_ && *relaying_ < low_water) {
+    const auto frame = engine_->next_relayed(around_.time.now());
+    if (!frame) return;
+    *relaying_ += (*frame)->size();
+    over_->send(side::client, [this, over = weak(over_), relaying = relaying_, frame = *frame] {
+      *relaying -= frame->size();
+      coordinator_.on_binary(over.lock(), *frame);
+      if (engine_ && relaying == relaying_) act();  // there is room again
+    });
+  }
+}
+
 void peer_host::read_output() {
   std::vector<std::uint8_t> bytes;
   engine_->swap_output(bytes);
-  unread_ += as_text(bytes);
-  if (!slow_) return on_read(bytes.size());
+  if (!slow_) {
+    words_.hear(as_text(bytes));
+    return engine_->on_output_written(around_.time.now(), bytes.size());
+  }
   reading_ = true;
-  around_.time.after(slow_reader, [this, run = run_, size = bytes.size()] {
+  around_.time.after(slow_reader, [this, run = run_, bytes = std::move(bytes)] {
     if (run != run_ || !engine_) return;
     reading_ = false;
-    on_read(size);
+    words_.hear(as_text(bytes));
+    engine_->on_output_written(around_.time.now(), bytes.size());
     act();
   });
-}
-
-void peer_host::on_read(std::size_t bytes) {
-  std::size_t begin = 0;
-  for (auto end = unread_.find('\n'); end != std::string::npos; end = unread_.find('\n', begin)) {
-    judge(std::string_view(unread_).substr(begin, end - begin));
-    begin = end + 1;
-  }
-  unread_.erase(0, begin);
-  engine_->on_output_written(around_.time.now(), bytes);
-}
-
-/// A line of the output is `LABEL: NAME N CHECK`: NAME has to have said it. LABEL is who the engine thinks it is from.
-void peer_host::judge(std::string_view line) {
-  const auto colon = line.find(": ");
-  const auto said = colon == std::string_view::npos ? line : line.substr(colon + 2);
-  const auto name = std::string(said.substr(0, said.find(' ')));
-  const auto number = said.substr(std::min(said.size(), name.size() + 1));
-  std::uint64_t n = 0;
-  std::from_chars(number.data(), number.data() + number.size(), n);
-  const auto sender = names_->find(name);
-  const bool was_said = sender != names_->end() && n < sender->second->lines_said() && said == nth_line(name, n);
-  if (!was_said) return around_.check.fail(config_.name, "got what nobody has sent: " + std::string(line));
-  const bool as_labelled = name == line.substr(0, colon) && sender->second->topic() == topic();
-  if (!as_labelled) return judge_label(*sender->second, line);
-  auto& from = received_[name];
-  if (from.lines++ == 0) from.first = around_.time.now();
-  from.last = around_.time.now();
-}
-
-namespace {
-
-/// Whether it may soon give a port of one host to another: few ports, short-lived mappings, or all of them lost.
-bool reuses_ports(const nat_box& box) {
-  const auto& config = box.config();
-  if (config.mapping == mapping_behavior::none) return false;
-  const bool few = config.ports == port_allocation::block && config.block_size < 512;
-  return few || config.mapping == mapping_behavior::per_session || config.lifetime < long_silence ||
-         box.has_forgotten();
-}
-
-}  // namespace
-
-/// In section 1 of the design an address is all that tells who sends. A NAT that gives a port of one host to another,
-/// after its mapping expired or towards another destination, makes one look like the other, even into another topic.
-void peer_host::judge_label(const peer_host& sender, std::string_view line) const {
-  if (sender.machine().has_moved()) return;  // it may have been sent from behind another NAT
-  for (const auto* at = &sender.machine().where(); at->outer() != nullptr; at = at->outer()) {
-    if (reuses_ports(*at->box())) return;
-  }
-  around_.check.fail(config_.name, "took one peer for another: " + std::string(line));
-}
-
-const peer_host::received* peer_host::received_from(const std::string& name) const {
-  const auto found = received_.find(name);
-  return found == received_.end() ? nullptr : &found->second;
 }
 
 // ---- the coordinator
@@ -292,7 +279,8 @@ const peer_host::received* peer_host::received_from(const std::string& name) con
 void peer_host::obey(coordinator_command command) {
   switch (command) {
     case coordinator_command::connect: return connect();
-    case coordinator_command::join: return join();
+    case coordinator_command::join_v2:
+    case coordinator_command::join: return join(command);
     case coordinator_command::ping:
       return over_->send(side::client, [this, over = weak(over_)] { coordinator_.on_ping(over.lock()); });
     case coordinator_command::close:
@@ -312,12 +300,13 @@ void peer_host::connect() {
   contacts_->on_connect();
   log("connects");
   over_ = std::make_shared<connection>(around_.net, machine_, chance_.next());
+  relaying_ = std::make_shared<std::size_t>(0);
   const auto way = around_.net.way_out(machine_);
   const auto answer = [this, over = over_](const coordinator_event& event) {
     if (over->is_open(side::client)) tell(event);
   };
   if (!way.works) {
-    return around_.time.after(connect_timeout, [answer] { answer(coordinator_events::failed{"timed out"}); });
+    return around_.time.after(engine_->coordinator().connect_patience(), [answer] { answer(coordinator_events::failed{"timed out"}); });
   }
   over_->on_end(side::client, [this, over = over_.get()] {
     if (over_.get() != over) return;
@@ -331,13 +320,16 @@ void peer_host::connect() {
   });
 }
 
-void peer_host::join() {
-  const auto request = engine_->registration_request();
-  log("registers", request.address.to_string());
-  over_->send(side::client, [this, over = weak(over_), request, source = around_.net.way_out(machine_).seen_as] {
-    coordinator_.on_request(over.lock(), request, source, *this);
+void peer_host::join(coordinator_command how) {
+  const auto request = engine_->registration_request(how);
+  std::optional<v2_offer> offer;
+  if (how == coordinator_command::join_v2) offer = v2_offer{engine_->coordinator().resume()};
+  log("registers", request.address ? request.address->to_string() : "without address");
+  const auto source = around_.net.way_out(machine_).seen_as;
+  over_->send(side::client, [this, over = weak(over_), request, offer, source] {
+    coordinator_.on_request(over.lock(), request, source, offer, *this);
   });
-  around_.time.after(handshake_timeout, [this, over = over_] {
+  around_.time.after(engine_->coordinator().connect_patience(), [this, over = over_] {
     if (over_ != over || registered_) return;
     drop_connection();
     tell(coordinator_events::failed{"no answer"});

@@ -112,7 +112,7 @@ class random_run {
   void plan_move(duration when) {
     auto* to = random().happens(0.3) ? &world_.net().open() : any(all_.networks);
     plan(when, [this, who = any(all_.hosts), to] {
-      world_.net().move(*who, *to);
+      world_.move(*who, *to);
       log("a host moves to", who->ip().to_string());
     });
   }

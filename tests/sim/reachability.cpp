@@ -78,13 +78,41 @@ verdict lets_in(const way_out& way) {
 
 bool carries_packets(const nat_config& box) { return !box.drops_udp && box.min_payload <= header_size; }
 
+/// Whether packets of ours get through, and where both are behind one box, round.
+bool carries(const way_out& from, const way_out& to, bool shared_outermost) {
+  if (!std::ranges::all_of(from.boxes, carries_packets, [](const auto* box) { return *box; })) return false;
+  if (!std::ranges::all_of(to.boxes, carries_packets, [](const auto* box) { return *box; })) return false;
+  return !shared_outermost || to.boxes.back()->hairpin;
+}
+
+/// Lets in only who comes from exactly where PINGs went.
+bool wants_exact_source(const nat_config& box) {
+  return box.mapping == mapping_behavior::per_session ||
+         box.filtering == filtering_behavior::address_and_port_dependent;
+}
+
+/// Whether a PING to the address that `to` has registered may come in, from whatever source. `to` pings the registered
+/// address of `from`, which is not that source where `from` has a mapping for each destination.
+bool may_open(const way_out& from, const way_out& to) {
+  if (lets_in(to) == verdict::cannot) return false;
+  const bool is_strict = std::ranges::any_of(to.boxes, [](const auto* box) { return wants_exact_source(*box); });
+  return looks_the_same_to_all(from) != verdict::cannot || !is_strict;
+}
+
 }  // namespace
 
 verdict delivers(const way_out& from, const way_out& to, bool shared_outermost) {
-  const auto carries = [](const nat_config* box) { return carries_packets(*box); };
-  if (!std::ranges::all_of(from.boxes, carries) || !std::ranges::all_of(to.boxes, carries)) return verdict::cannot;
-  if (shared_outermost && !to.boxes.back()->hairpin) return verdict::cannot;
+  if (!carries(from, to, shared_outermost)) return verdict::cannot;
   return worst(looks_the_same_to_all(from), lets_in(to));
+}
+
+verdict connects(const way_out& one, const way_out& other, bool shared_outermost) {
+  const auto there = delivers(one, other, shared_outermost);
+  const auto back = delivers(other, one, shared_outermost);
+  if (there == verdict::must && back == verdict::must) return verdict::must;
+  if (!carries(one, other, shared_outermost)) return verdict::cannot;
+  const bool never = !may_open(one, other) && !may_open(other, one);
+  return never ? verdict::cannot : verdict::may;
 }
 
 std::string_view to_string(verdict what) {

@@ -132,6 +132,39 @@ TEST(reachability, a_short_lifetime_leaves_what_could_not_be_to_chance) {
   EXPECT_EQ(between({at_once}, open), verdict::may);
 }
 
+verdict session_between(const boxes& one, const boxes& other, bool shared_outermost = false) {
+  std::vector<const nat_config*> here;
+  std::vector<const nat_config*> there;
+  for (const auto& box : one) here.push_back(&box);
+  for (const auto& box : other) there.push_back(&box);
+  return connects({here}, {there}, shared_outermost);
+}
+
+TEST(reachability, ours_connect_wherever_seed_peers_hear_each_other) {
+  for (const auto& [first, first_way] : punchable) {
+    for (const auto& [second, second_way] : punchable) {
+      EXPECT_EQ(session_between(first_way, second_way), verdict::must) << first << " and " << second;
+    }
+  }
+}
+
+TEST(reachability, a_ping_that_comes_in_may_show_ours_where_to_answer) {
+  for (const boxes& way : {open, {full}, {addr}}) {
+    EXPECT_EQ(session_between({symmetric}, way), verdict::may);
+    EXPECT_EQ(session_between(way, {symmetric}), verdict::may) << "who is first makes no difference";
+  }
+  EXPECT_EQ(session_between({symmetric}, {port}), verdict::cannot) << "neither lets the other's PINGs in";
+  EXPECT_EQ(session_between({symmetric}, {symmetric}), verdict::cannot);
+  EXPECT_EQ(session_between({symmetric}, {addr, port}), verdict::cannot);
+}
+
+TEST(reachability, ours_do_not_connect_where_nothing_gets_through) {
+  const nat_config no_udp{.filtering = filter_ei, .drops_udp = true};
+  EXPECT_EQ(session_between({no_udp}, open), verdict::cannot);
+  EXPECT_EQ(session_between(open, {no_udp}), verdict::cannot);
+  EXPECT_EQ(session_between({port}, {port}, true), verdict::cannot) << "without hairpin";
+}
+
 TEST(reachability, verdicts_have_names) {
   EXPECT_EQ(to_string(verdict::cannot), "cannot");
   EXPECT_EQ(to_string(verdict::may), "may");

@@ -22,7 +22,7 @@ std::size_t heap() { return mallinfo2().uordblks + mallinfo2().hblkhd; }
 class scale_run {
  public:
   scale_run(std::uint64_t seed, std::size_t topics, std::size_t peers_each)
-      : seed_(seed), peers_each_(peers_each), world_(seed, {}, {20'000, 2'000}) {
+      : seed_(seed), peers_each_(peers_each), world_(seed, {}, protocol::v2, {20'000, 2'000}) {
     row_.topics = topics;
     row_.peers = topics * peers_each;
     for (std::size_t i = 0; i < row_.peers; ++i) {
@@ -60,8 +60,9 @@ class scale_run {
 
   bool everybody_heard() const {
     return std::ranges::all_of(world_.peers(), [this](const auto& who) {
-      const auto& known = who->engine().peers().peers();
-      return known.size() == peers_each_ - 1 && std::ranges::all_of(known, &known_peer::heard);
+      std::size_t ready = 0;
+      who->engine().sessions().for_each([&](const session& known) { ready += known.accepts() ? 1 : 0; });
+      return ready == peers_each_ - 1;
     });
   }
 

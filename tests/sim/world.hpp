@@ -8,6 +8,7 @@
 #include "peer_host.hpp"
 #include "reachability.hpp"
 #include "scheduler.hpp"
+#include "talker.hpp"
 #include "trace.hpp"
 
 #include <array>
@@ -39,7 +40,8 @@ struct outcome {
 class world {
  public:
   /// Each peer says a line each `talk_interval` while it runs.
-  world(std::uint64_t seed, duration talk_interval, const coordinator_limits& limits = {});
+  world(std::uint64_t seed, duration talk_interval, protocol speaks = protocol::v2,
+        const coordinator_limits& limits = {});
 
   /// A peer of this topic on this host.
   peer_host& add_peer(host& machine, const std::string& topic, const std::string& name);
@@ -47,12 +49,17 @@ class world {
   /// It says so many lines at a time.
   void start(peer_host& who, int lines = 1);
 
+  /// The machine goes there, with everybody on it.
+  void move(host& machine, network& to);
+
   /// What theory says of `from`'s lines to `to`, where both are now.
-  static verdict expected(const peer_host& from, const peer_host& to);
+  verdict expected(const peer_host& from, const peer_host& to) const;
   /// Each pair of running peers of one topic, both directions, must have (or must not have) heard a line since `since`,
   /// as theory says.
   /// `timed`: nobody has been restarted and nothing has broken so far, so the times to connect mean something.
   void check_connected(time_point since, bool timed = false);
+  /// From the first line that an engine had to bring to another up to those of the last `in_flight`, none is missing.
+  void check_gapless(duration in_flight);
   /// No running peer knows one that is gone.
   void check_forgotten();
 
@@ -67,8 +74,6 @@ class world {
   const std::vector<std::unique_ptr<peer_host>>& peers() const { return peers_; }
 
  private:
-  using by_name = std::unordered_map<std::string, peer_host*>;
-
   void talk(peer_host& who, int lines, std::uint64_t run);
 
   duration talk_interval_;
@@ -79,7 +84,8 @@ class world {
   audit check_;
   coordinator_host coordinator_;
   std::vector<std::unique_ptr<peer_host>> peers_;
-  by_name names_;  ///< unique over all topics, so that a line from another topic is found out
+  talker::everybody names_;
+  std::unordered_map<std::string, peer_host*> by_name_;
   std::vector<duration> connect_times_;
   std::array<std::size_t, 3> pairs_{};
 };

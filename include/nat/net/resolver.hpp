@@ -30,6 +30,9 @@ class resolver {
   /// A literal address is answered at once; a name waits for the system's resolver, which bounds its own time.
   boost::asio::awaitable<resolved> resolve(std::string host, std::uint16_t port);
 
+  /// Lookups that have not begun, since others are before them, are dropped; one that is under way goes on for nothing.
+  void cancel() { resolver_.cancel(); }
+
   /// Whether a lookup is under way. It cannot be interrupted, so a program that ends now should not wait for it.
   bool busy() const { return under_way_ > 0; }
 

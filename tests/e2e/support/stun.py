@@ -59,22 +59,34 @@ def decode_address(value, transaction):
     return str(ipaddress.ip_address(raw)), port ^ (COOKIE >> 16)
 
 
-def mapped_address(sock, server):
-    """Asks a server from this socket, again while no answer comes, as section 6.2.1 wants."""
+class Answer:
+    """A success response: `mapped` is (ip, port), `attributes` {type: value}, `source` who sent it."""
+
+    def __init__(self, data, source):
+        kind, transaction, attributes = decode(data)
+        assert kind == SUCCESS, kind
+        self.attributes, self.source, self.size = dict(attributes), source[:2], len(data)
+        self.mapped = decode_address(self.attributes[XOR_MAPPED_ADDRESS], transaction)
+
+
+def ask(sock, server, attributes=()):
+    """The first answer, asked for again while none comes, as section 6.2.1 wants."""
     transaction = os.urandom(12)
     sock.settimeout(0.5)
     for _ in range(int(DEADLINE / 0.5)):
-        sock.sendto(message(REQUEST, transaction), server)
+        sock.sendto(message(REQUEST, transaction, attributes), server)
         try:
             while True:
-                data, _ = sock.recvfrom(2048)
+                data, source = sock.recvfrom(2048)
                 if data[8:20] == transaction:
-                    kind, _, attributes = decode(data)
-                    assert kind == SUCCESS, kind
-                    return decode_address(dict(attributes)[XOR_MAPPED_ADDRESS], transaction)
+                    return Answer(data, source)
         except TimeoutError:
             pass
     raise AssertionError("no STUN answer")
+
+
+def mapped_address(sock, server):
+    return ask(sock, server).mapped
 
 
 class Server:

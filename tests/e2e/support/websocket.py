@@ -200,11 +200,12 @@ def reserve_port(host="127.0.0.1"):
 
 class Server:
     """A coordinator that does what a test tells it: `behave(connection, path)` runs for each connection, in a thread,
-    after the request was read; `Server.upgrade` is for those that then want a websocket."""
+    after the request was read; `Server.upgrade` is for those that then want a websocket. It knows section 1 alone: a
+    request without an address, as natcoord.v2 makes it, gets status 400 and nothing else."""
 
     def __init__(self, behave, tls=None, host="127.0.0.1", reserved=None):
         self.behave, self.tls = behave, tls
-        self.paths = []  # of every request so far
+        self.paths = []  # of every request so far that has an address
         self.connections = []
         self.failures = []
         self.listener = reserved or reserve_port(host)
@@ -232,6 +233,9 @@ class Server:
             self.connections.append(connection)
             request, connection.headers = connection.read_head()
             connection.path = request.split()[1]
+            if "ip=" not in connection.path:
+                self.answer(connection, "400 Bad Request", 'missing parameter "ip"\n')
+                return
             self.paths.append(connection.path)
             self.behave(connection, connection.path)
         except (Closed, OSError, TooLate, ssl.SSLError):

@@ -1,0 +1,49 @@
+// Frames on their way to the coordinator's relay, until the connection takes them.
+#pragma once
+
+#include "nat/relay_frame.hpp"
+#include "nat/time.hpp"
+
+#include <cstddef>
+#include <cstdint>
+#include <deque>
+#include <memory>
+#include <optional>
+#include <span>
+#include <vector>
+
+namespace nat {
+
+class relay_queue {
+ public:
+  using frame = std::shared_ptr<const std::vector<std::uint8_t>>;
+
+  // What 20 Mbit/s sends in 100 ms. More would only wait in front of what is newer.
+  static constexpr std::size_t max_bytes = 256U << 10;
+  // A connection that takes nothing for so long holds nobody up any more: what does not fit is dropped.
+  static constexpr duration patience = std::chrono::milliseconds(500);
+
+  /// Whether DATA should wait: the queue is full, and the connection still moves.
+  bool holds_up(time_point now) const { return is_full() && now < moved_at_ + patience; }
+  /// When `holds_up` ends at the latest.
+  deadline next_deadline() const { return is_full() ? deadline{moved_at_ + patience} : std::nullopt; }
+
+  /// A packet for these clients, in as many frames as their number needs; dropped and counted where there is no room.
+  void push(time_point now, std::span<const peer_id> to, byte_view packet);
+  std::optional<frame> next(time_point now);
+  void clear();
+
+  bool empty() const { return frames_.empty(); }
+  std::size_t held_bytes() const { return bytes_; }
+  std::uint64_t dropped() const { return dropped_; }
+
+ private:
+  bool is_full() const { return bytes_ + max_relay_upload > max_bytes; }
+
+  std::deque<frame> frames_;
+  std::size_t bytes_ = 0;
+  time_point moved_at_{};  ///< when a frame was last taken, or the queue was last empty
+  std::uint64_t dropped_ = 0;
+};
+
+}  // namespace nat

@@ -1,0 +1,146 @@
+// The sealed header: the 120 bytes of a packet that look random (docs/PROTOCOL.md, section 8).
+//
+//    0        8              32          48                         128
+//   +--------+--------------+-----------+--------------------------+-----------
+//   | magic  | nonce (24)   | tag (16)  | sealed header (80)       | payload ...
+//   +--------+--------------+-----------+--------------------------+-----------
+//
+// The header is sealed with XChaCha20-Poly1305; the magic is its associated data. A packet whose seal does not open is
+// one of the seed protocol, or a forgery. Integers are in network byte order.
+#pragma once
+
+#include "nat/bytes.hpp"
+#include "nat/endpoint.hpp"
+#include "nat/error.hpp"
+#include "nat/random.hpp"
+#include "nat/topic_keys.hpp"
+#include "nat/wire.hpp"
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <variant>
+
+namespace nat {
+
+/// Who sends, for one run of its program: 64 random bits, never 0.
+using sender_id = std::uint64_t;
+
+// A later version that changes the layout behind byte 0 has another number here. Keys, nonce, tag and byte 0 stay where
+// they are, so that whoever cannot read a packet can still say why.
+constexpr std::uint8_t seal_version = 1;
+
+constexpr std::size_t sealed_header_size = 80;
+
+/// How a DATA payload is sealed; the header names it, and every receiver knows both.
+enum class payload_cipher : std::uint8_t { aes_256_gcm = 1, chacha20_poly1305 = 2 };
+
+/// The sealed header of a DATA packet, the same for all who get it:
+///
+///    0        1        2        3        4              12             20             28           44
+///   +--------+--------+--------+--------+--------------+--------------+--------------+------------+-----------+
+///   | version| kind 1 | cipher | flags  | sender id    | packet number| stream offset| payload tag| 0 (36)    |
+///   +--------+--------+--------+--------+--------------+--------------+--------------+------------+-----------+
+///
+/// The payload's tag covers the payload and this header, without the tag itself. Unknown flags and whatever stands in
+/// the reserved bytes are ignored, and covered.
+struct data_header {
+  sender_id sender = 0;
+  std::uint64_t number = 0;  ///< counts this sender's DATA packets from 1; never used for two payloads
+  std::uint64_t offset = 0;  ///< in the sender's stream, in bytes: where this payload begins
+  std::uint8_t flags = 0;
+  payload_cipher cipher = payload_cipher::chacha20_poly1305;
+  /// As `open_header` found it, for `payload_opener`: the payload's tag, and all that this tag covers.
+  std::array<std::uint8_t, sealed_header_size> opened{};
+};
+
+struct ping_introduction {
+  name_tag name{};
+  std::uint64_t first_data = 0;  ///< 0: none sent yet
+};
+struct ping_reflection {
+  endpoint seen;
+};
+
+/// The sealed header of a PING, for one recipient:
+///
+///    0        1        2        3        4              12             20             28
+///   +--------+--------+--------+--------+--------------+--------------+--------------+--------------+
+///   | version| kind   | newest | flags  | sender id    | packet number| recipient id | challenge    |
+///   +--------+--------+--------+--------+--------------+--------------+--------------+--------------+
+///    36             44             48             52                                             80
+///   +--------------+--------------+--------------+------------------------------------------------+
+///   | echo         | timestamp    | its echo     | 28 bytes, by kind                              |
+///   +--------------+--------------+--------------+------------------------------------------------+
+///
+///   kind 2, introduction: name tag (16) | number of the first DATA packet for the recipient (8) | 0 (4)
+///   kind 3, reflection:   address the sender sees the recipient at: IPv6 or mapped IPv4 (16), port (2) | 0 (10)
+struct ping_header {
+  using introduction = ping_introduction;
+  using reflection = ping_reflection;
+
+  // Flags.
+  static constexpr std::uint8_t wants_answer = 0x01;  ///< answer at once, on the path this came by
+  static constexpr std::uint8_t accepts = 0x02;       ///< the recipient has echoed our challenge: we take its DATA
+
+  sender_id sender = 0;
+  std::uint64_t number = 0;          ///< counts the PINGs to this recipient from 1
+  sender_id recipient = 0;           ///< 0: not known yet
+  std::uint64_t challenge = 0;       ///< to be echoed; 0: none
+  std::uint64_t echo = 0;            ///< the last challenge that came by this path; 0: none
+  std::uint32_t timestamp = 0;       ///< microseconds of the sender's own clock, modulo 2^32; 0: none
+  std::uint32_t timestamp_echo = 0;  ///< the recipient's last timestamp plus the time since it came; 0: none
+  std::uint8_t flags = 0;
+  std::uint8_t newest_version = seal_version;  ///< the newest that the sender can read; at least this packet's
+  std::variant<introduction, reflection> body;
+};
+
+using sealed_header = std::variant<data_header, ping_header>;
+
+/// Seals the packets of one sender in one topic.
+class packet_sealer {
+ public:
+  packet_sealer(const topic_keys& keys, sender_id self, payload_cipher cipher);
+  ~packet_sealer();
+  packet_sealer(packet_sealer&&) noexcept;
+  packet_sealer& operator=(packet_sealer&&) noexcept;
+
+  /// `packet` is a whole DATA packet whose payload (behind `header_size`) is in its place: seals that in place (in an
+  /// open topic it stays readable), and writes the header before it. `number` is not 0, and of one payload only.
+  void seal_data(byte_span packet, std::uint64_t number, std::uint64_t offset, std::uint8_t flags,
+                 random_source& random);
+  /// Writes a PING into the first `header_size` bytes of `packet`; `header.sender` is overwritten with ours.
+  void seal_ping(byte_span packet, ping_header header, random_source& random);
+
+ private:
+  struct state;
+  std::unique_ptr<state> state_;
+};
+
+/// Opens one packet's header. Errors: `not_sealed` (it does not open, or is too short: a seed packet or a forgery),
+/// `unknown_version` (a later one of ours), `unknown_type` (a PING of a kind that was added later: ignore it),
+/// `malformed` (sealed by somebody who breaks the rules: version 0, an unknown cipher, magic and kind that do not
+/// belong together, sender or number 0). What follows a PING's header is padding, which no seal covers.
+result<sealed_header> open_header(const topic_keys& keys, byte_view packet);
+
+/// Opens the payloads of one sender: keeps its key.
+class payload_opener {
+ public:
+  payload_opener(const topic_keys& keys, sender_id sender);
+  ~payload_opener();
+  payload_opener(payload_opener&&) noexcept;
+  payload_opener& operator=(payload_opener&&) noexcept;
+
+  /// `packet` is the DATA packet that `header` was opened from. Decrypts its payload into `out` (same size as the
+  /// payload; may be the payload itself). In an open topic it copies. False: the payload or the header is not what this
+  /// sender sealed; `out` is then undefined.
+  bool open(byte_view packet, const data_header& header, byte_span out);
+
+ private:
+  struct state;
+  std::unique_ptr<state> state_;
+};
+
+}  // namespace nat

@@ -1,0 +1,120 @@
+// One peer of ours: who it is (proven under the seal), the paths to it, what comes from it. A session belongs to a name
+// in the topic; the program behind the name may be started anew, and then has another sender id.
+//
+// Three PINGs make two peers ready for each other's DATA: one challenges, one echoes and challenges, one echoes and
+// accepts. The fourth accepts the other way.
+#pragma once
+
+#include "nat/challenges.hpp"
+#include "nat/endpoint.hpp"
+#include "nat/path_set.hpp"
+#include "nat/reorder_buffer.hpp"
+#include "nat/replay_window.hpp"
+#include "nat/seal.hpp"
+#include "nat/time.hpp"
+#include "nat/v2_messages.hpp"
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace nat {
+
+/// What came of a packet.
+enum class data_verdict : std::uint8_t {
+  next,        ///< its payload is to be handed on now
+  held,        ///< `session::next_payload` hands it out, soon
+  unexpected,  ///< its sender has not echoed our challenge
+  duplicate,   ///< seen before, or too old to know
+  late,        ///< what follows it was handed out already
+  forged,      ///< the payload is not what the header's sender sealed
+};
+
+class session {
+ public:
+  // PINGs and DATA count apart. A window holds what two paths of different speed put out of order.
+  static constexpr std::size_t ping_window = 1024;
+  static constexpr std::size_t data_window = 8192;
+
+  session(std::string name, const name_tag& tag, time_point now) : name_(std::move(name)), tag_(tag), since_(now) {}
+
+  const std::string& name() const { return name_; }
+  const name_tag& tag() const { return tag_; }
+  time_point since() const { return since_; }
+  /// It has echoed a challenge of ours, under this sender id; 0: not yet.
+  sender_id id() const { return id_; }
+  bool is_fresh() const { return id_ != 0; }
+  /// It takes our DATA.
+  bool accepts() const { return accepts_; }
+  void set_first_data(std::uint64_t number) { first_data_ = number; }
+  std::uint64_t first_data() const { return first_data_; }
+
+  path_set& paths() { return paths_; }
+  const path_set& paths() const { return paths_; }
+
+  /// Whether this PING was not seen before; it counts as seen from now on.
+  bool take_number(const ping_header& ping);
+
+  struct ping_result {
+    bool wants_answer = false;    ///< send `make_answer` on the path it came by
+    bool became_fresh = false;    ///< under a sender id that is new
+    bool began_to_accept = false;
+  };
+  /// A PING for us, not seen before, came by this path, which is one of `paths()`. `choose` is due.
+  ping_result on_ping(time_point now, const challenges& ours, path& by, const ping_header& ping, sender_id self);
+
+  /// A PING to send on this path. `wants_answer` is told to the path set by the caller.
+  ping_header make_ping(time_point now, const challenges& ours, const path& on, bool wants_answer,
+                        const name_tag& self) const;
+  /// Counts it as sent: `number` for a header whose recipient is known.
+  std::uint64_t next_ping_number() { return ++pings_; }
+
+  /// A DATA packet with this header came. With `next`, `payload` is what it says, in the clear.
+  data_verdict on_data(time_point now, const topic_keys& keys, const data_header& header, byte_view packet,
+                       std::vector<std::uint8_t>& payload);
+  /// A payload that waited for those before it, now in order.
+  std::optional<std::vector<std::uint8_t>> next_payload(time_point now) { return order_.release(now); }
+
+  void on_address_seen(const endpoint& seen) { seen_as_ = seen; }
+  /// Where the peer sees us, by the last direct path.
+  const std::optional<endpoint>& seen_as() const { return seen_as_; }
+
+  deadline next_deadline() const { return earliest(paths_.next_deadline(), order_.next_deadline()); }
+  std::size_t held_bytes() const { return order_.held_bytes(); }
+
+  // What the coordinator says of it.
+  peer_id relay_id = 0;  ///< 0: it is not known to a coordinator that relays
+  std::optional<nat_behavior> nat;
+  bool awaits_punch = false;  ///< it was given time to ping first
+  bool was_punched = false;   ///< it was told that we ping
+  std::string told_path;      ///< what was last said of the path in use
+  std::uint64_t payloads = 0;  ///< received
+  std::uint64_t payload_bytes = 0;
+
+ private:
+  void adopt(sender_id id);
+  path* proven_by(time_point now, const challenges& ours, path& by, std::uint64_t echo);
+
+  std::string name_;
+  name_tag tag_;
+  time_point since_;
+  path_set paths_;
+  sender_id id_ = 0;
+  sender_id newcomer_ = 0;  ///< says that it has the name now; has not proved to live
+  bool accepts_ = false;
+  std::uint64_t pings_ = 0;
+  std::uint64_t first_data_ = 0;
+  replay_window<ping_window> pings_seen_;
+  replay_window<ping_window> newcomer_pings_seen_;
+  std::uint64_t unaddressed_seen_ = 0;  ///< the highest number of a PING without recipient
+  std::uint64_t newcomer_unaddressed_seen_ = 0;
+  replay_window<data_window> data_seen_;
+  std::optional<payload_opener> opener_;
+  reorder_buffer order_;
+  std::optional<endpoint> seen_as_;
+};
+
+}  // namespace nat

@@ -1,0 +1,277 @@
+#include "nat/path_set.hpp"
+
+#include <algorithm>
+#include <cassert>
+
+namespace nat {
+namespace {
+
+constexpr std::size_t relay_index = 0;
+
+duration handicap(path_kind kind) {
+  switch (kind) {
+    case path_kind::lan: return duration{};
+    case path_kind::ipv6:
+    case path_kind::public_address: return path_set::public_handicap;
+    case path_kind::reflexive:
+    case path_kind::relay: return path_set::reflexive_handicap;
+  }
+  return duration{};
+}
+
+duration score(const path& of) { return of.rtt + handicap(of.kind); }
+
+/// RFC 6298, 2.3.
+duration smoothed(duration before, duration sample) { return before == duration{} ? sample : (before * 7 + sample) / 8; }
+
+}  // namespace
+
+std::string_view to_string(path_kind kind) {
+  switch (kind) {
+    case path_kind::lan: return "lan";
+    case path_kind::ipv6: return "ipv6";
+    case path_kind::public_address: return "public";
+    case path_kind::reflexive: return "reflexive";
+    case path_kind::relay: return "relay";
+  }
+  return "";
+}
+
+path_set::path_set() { paths_.emplace_back(); }
+
+// ---- what paths there are
+
+void path_set::begin(time_point now, path& of) {
+  of.probes = 0;
+  of.next_probe = now;
+  of.keepalive = first_keepalive;
+  if (of.keepalive_ceiling == duration{}) of.keepalive_ceiling = longest_keepalive;
+}
+
+void path_set::offer(time_point now, std::span<const path_offer> offers) {
+  for (auto& each : paths_) each.offered = false;
+  for (const auto& [at, kind] : offers.first(std::min(offers.size(), max_offered))) {
+    auto* known = find(at);
+    if (known == nullptr) {
+      known = &paths_.emplace_back();
+      known->at = at;
+      begin(now, *known);
+    }
+    known->kind = kind;
+    known->offered = true;
+  }
+  for (auto i = paths_.size(); i-- > 1;) {
+    if (!paths_[i].offered && paths_[i].kind != path_kind::reflexive && !is_valid(now, paths_[i])) remove(i);
+  }
+}
+
+void path_set::set_relay(time_point now, bool works) {
+  if (relay_works_ == works) return;
+  relay_works_ = works;
+  auto& of = relay();
+  of.echoed_at.reset();
+  of.asked_at.reset();
+  of.next_probe.reset();
+  if (works) begin(now, of);
+}
+
+path* path_set::find(const endpoint& at) {
+  const auto found =
+      std::ranges::find_if(paths_, [&](const path& each) { return !each.is_relay() && each.at == at; });
+  return found == paths_.end() ? nullptr : &*found;
+}
+
+path* path_set::learn(time_point now, const endpoint& from) {
+  if (auto* known = find(from)) return known;
+  const auto is_learned = [](const path& each) { return each.kind == path_kind::reflexive && !each.offered; };
+  if (std::ranges::count_if(paths_, is_learned) == static_cast<std::ptrdiff_t>(max_learned)) {
+    std::optional<std::size_t> oldest;
+    for (std::size_t i = 1; i < paths_.size(); ++i) {
+      if (!is_learned(paths_[i]) || is_valid(now, paths_[i])) continue;
+      if (!oldest || paths_[i].heard_at < paths_[*oldest].heard_at) oldest = i;
+    }
+    if (!oldest) return nullptr;
+    remove(*oldest);
+  }
+  auto& added = paths_.emplace_back();
+  added.kind = path_kind::reflexive;
+  added.at = from;
+  begin(now, added);
+  return &added;
+}
+
+void path_set::remove(std::size_t index) {
+  assert(index != relay_index);
+  if (chosen_ && *chosen_ == index) chosen_.reset();
+  if (chosen_ && *chosen_ > index) --*chosen_;
+  paths_.erase(paths_.begin() + static_cast<std::ptrdiff_t>(index));
+}
+
+// ---- what is heard
+
+void path_set::on_heard(time_point now, path& by) {
+  by.heard_at = now;
+  // Our PINGs were stopped on their way until now, or theirs; whichever it was, the next few will pass.
+  if (!is_valid(now, by) && by.probes > dense_probes) begin(now, by);
+}
+
+void path_set::on_echo(time_point now, path& by, duration round_trip) {
+  if (!is_valid(now, by)) {
+    by.valid_since = now;
+    by.probes = 0;
+  }
+  const bool was_idle = by.echoed_at && by.asked_at && *by.asked_at - *by.echoed_at >= by.keepalive;
+  if (was_idle) by.keepalive = std::min(by.keepalive * 3 / 2, by.keepalive_ceiling);
+  if (by.asked_at) ++by.pings_echoed;
+  by.echoed_at = now;
+  by.asked_at.reset();
+  if (round_trip > duration{}) by.rtt = smoothed(by.rtt, round_trip);
+  schedule(now, by);
+}
+
+void path_set::on_data(time_point now) {
+  active_until_ = now + active_for;
+  auto* by = chosen_ ? &paths_[*chosen_] : relay_works_ ? &relay() : nullptr;
+  if (by == nullptr || by->asked_at || !by->echoed_at) return;
+  by->next_probe = std::max(now, *by->echoed_at + interval(now, *by));
+}
+
+// ---- when to ask
+
+void path_set::hold(time_point until) { held_until_ = until; }
+
+void path_set::release(time_point now) {
+  if (!held_until_) return;
+  held_until_.reset();
+  wake(now);
+}
+
+void path_set::wake(time_point now) {
+  for (auto& each : paths_) {
+    if (each.is_relay() && !relay_works_) continue;
+    if (is_valid(now, each)) {
+      each.next_probe = now;
+    } else {
+      begin(now, each);
+    }
+  }
+}
+
+bool path_set::is_held(time_point now, const path& of) const {
+  const bool opens_a_nat = of.kind == path_kind::public_address || of.kind == path_kind::ipv6;
+  return held_until_ && now < *held_until_ && opens_a_nat && !of.heard_at;
+}
+
+duration path_set::interval(time_point now, const path& of) const {
+  if (is_valid(now, of)) {
+    if (of.asked_at) return active_interval;
+    const bool in_use = chosen_ ? &of == &paths_[*chosen_] : of.is_relay();
+    if (is_active(now) && in_use) return active_interval;
+    return of.keepalive;
+  }
+  if (of.is_relay()) return std::min<duration>(relay_interval * (1 << std::min(of.probes, 7)), longest_interval);
+  if (of.probes <= dense_probes) return dense_interval;
+  if (of.probes <= eager_probes) return eager_interval;
+  return std::min<duration>(std::chrono::seconds(1) * (1 << std::min(of.probes - eager_probes, 5)), longest_interval);
+}
+
+path* path_set::next_due(time_point now) {
+  for (auto& each : paths_) {
+    if (!each.next_probe || now < *each.next_probe) continue;
+    if (is_held(now, each)) {
+      each.next_probe = held_until_;
+      continue;
+    }
+    on_pinged(now, each);
+    return &each;
+  }
+  return nullptr;
+}
+
+void path_set::on_pinged(time_point now, path& by) {
+  ++by.probes;
+  ++by.pings_sent;
+  if (!by.asked_at) by.asked_at = now;
+  schedule(now, by);
+}
+
+/// A relay that works and is not in use costs nothing.
+void path_set::schedule(time_point now, path& of) {
+  of.next_probe = now + interval(now, of);
+  if (of.is_relay() && of.echoed_at && !of.asked_at && chosen_) of.next_probe.reset();
+}
+
+// ---- which one carries
+
+/// The relay leads nowhere but to the peer, and needs no consent.
+bool path_set::is_valid(time_point now, const path& of) const {
+  return of.echoed_at && (of.is_relay() || now - *of.echoed_at < consent);
+}
+
+bool path_set::in_doubt(time_point now, const path& of) const {
+  return of.asked_at && now - *of.asked_at > doubt_after + 3 * of.rtt;
+}
+
+void path_set::lose(time_point now, path& of) {
+  // It fell silent while it was kept by rare PINGs: they were too rare.
+  const bool was_idle = !is_active(now) && of.keepalive > first_keepalive;
+  if (was_idle) of.keepalive_ceiling = std::max(first_keepalive, of.keepalive / 2);
+  of.echoed_at.reset();
+  of.asked_at.reset();
+  of.rtt = duration{};
+  begin(now, of);
+}
+
+std::optional<std::size_t> path_set::best(time_point now) const {
+  std::optional<std::size_t> found;
+  for (std::size_t i = 1; i < paths_.size(); ++i) {
+    if (!is_valid(now, paths_[i]) || in_doubt(now, paths_[i])) continue;
+    if (!found || score(paths_[i]) < score(paths_[*found])) found = i;
+  }
+  return found;
+}
+
+void path_set::choose(time_point now) {
+  for (auto i = paths_.size(); i-- > 0;) {
+    auto& each = paths_[i];
+    const bool silent = each.echoed_at && each.asked_at && now - *each.asked_at >= lost_after;
+    if (silent || (each.echoed_at && !is_valid(now, each))) lose(now, each);
+    const bool hopeless = !each.echoed_at && !each.offered && !each.is_relay() && each.probes > eager_probes;
+    if (hopeless) remove(i);
+  }
+  const bool had_one = chosen_.has_value();
+  if (chosen_ && !is_valid(now, paths_[*chosen_])) chosen_.reset();
+  const auto candidate = best(now);
+  if (!candidate) {  // one in doubt is better than none
+    if (had_one && !chosen_ && relay_works_) relay().next_probe = now;
+    return;
+  }
+  const bool keeps = chosen_ && !in_doubt(now, paths_[*chosen_]) &&
+                     score(paths_[*candidate]) + hysteresis >= score(paths_[*chosen_]);
+  if (!keeps) chosen_ = candidate;
+}
+
+deadline path_set::next_deadline() const {
+  deadline next;
+  for (const auto& each : paths_) {
+    next = earliest(next, each.next_probe);
+    if (each.echoed_at && each.asked_at) next = earliest(next, *each.asked_at + lost_after);
+    if (each.echoed_at && !each.is_relay()) next = earliest(next, *each.echoed_at + consent);
+  }
+  return next;
+}
+
+route path_set::route(time_point now) const {
+  const bool relay = relay_works_ && is_valid(now, paths_[relay_index]);
+  if (!chosen_) return {nullptr, relay};
+  const auto& direct = paths_[*chosen_];
+  const bool fresh = direct.echoed_at && now - *direct.echoed_at <= fresh_for + 2 * direct.rtt;
+  return {&direct, relay && (!fresh || in_doubt(now, direct))};
+}
+
+const path* path_set::chosen() const {
+  if (chosen_) return &paths_[*chosen_];
+  return relay_works_ && paths_[relay_index].echoed_at ? &paths_[relay_index] : nullptr;
+}
+
+}  // namespace nat

@@ -1,0 +1,248 @@
+// Packets from and to other peers: who sent one, whether it counts, and what is answered.
+#include "nat/peer.hpp"
+#include "nat/wire.hpp"
+
+#include <algorithm>
+#include <array>
+#include <utility>
+
+namespace nat {
+
+// ---- in
+
+void peer::on_packet(const arrival& how, byte_view datagram) {
+  wall_known_at_ = how.now;
+  wall_ = how.wall;
+  const auto decoded = decode_packet(datagram);
+  if (!decoded) {
+    ++counters_.malformed;
+    return;
+  }
+  const auto header = open_header(keys_, datagram);
+  if (!header) {
+    if (header.error() == errc::not_sealed) return on_unsealed(how, *decoded);
+    if (header.error() != errc::unknown_version && header.error() != errc::unknown_type) ++counters_.forged;
+    const bool is_news = header.error() == errc::unknown_version && !std::exchange(said_later_version_, true);
+    if (is_news) notes_.push(how.now, {.kind = note_kind::later_version, .where = how.from.value_or(endpoint{})});
+    return;
+  }
+  if (const auto* ping = std::get_if<ping_header>(&*header)) return on_sealed_ping(how, *ping);
+  on_sealed_data(how, std::get<data_header>(*header), datagram);
+}
+
+/// A packet of the seed protocol: an address is all that tells who sent it.
+void peer::on_unsealed(const arrival& how, const packet& decoded) {
+  const bool is_data = decoded.kind == packet_kind::data;
+  ++(is_data ? counters_.data_received : counters_.pings_received);
+  if (keys_.is_keyed() || !how.from) {
+    ++counters_.unsealed;
+    return;
+  }
+  bool first = false;
+  auto* who = table_.on_heard(how.now, *how.from, first);
+  if (who == nullptr) {
+    ++(is_data ? counters_.data_unlisted : counters_.pings_unlisted);
+    return;
+  }
+  if (who->is_ours) {  // a spoofed source or a flipped bit: no way back to the seed protocol
+    ++counters_.unsealed;
+    return;
+  }
+  if (first) {
+    note_peer(how.now, note_kind::peer_heard, who->name, who->address);
+    allowance_.forget(*how.from);
+    ping(how.now, *how.from);  // its NAT may have dropped our PINGs until now
+    on_peers_changed(how.now);
+  }
+  if (!is_data) return;
+  ++who->received;
+  write_out(how.now, {who->name, who->address, how.wall}, decoded.payload);
+}
+
+void peer::write_out(time_point now, const output_source& source, byte_view payload) {
+  const bool fits = receiver_.on_payload(source, payload);
+  if (fits) return;
+  ++counters_.data_overflow;
+  if (!std::exchange(output_is_full_, true)) notes_.push(now, {.kind = note_kind::output_full});
+}
+
+unix_millis peer::wall_at(time_point when) const {
+  return wall_ + std::chrono::duration_cast<std::chrono::milliseconds>(when - wall_known_at_).count();
+}
+
+/// Who sent it: by the id that it has proved, else by the name that it shows.
+session* peer::session_of(const arrival& how, const ping_header& ping) {
+  if (auto* known = sessions_.by_sender(ping.sender)) return known;
+  const auto* intro = std::get_if<ping_header::introduction>(&ping.body);
+  if (intro == nullptr) return nullptr;
+  if (auto* listed = sessions_.by_tag(intro->name)) return listed;
+  const auto seed = std::ranges::find(table_.peers(), intro->name, &known_peer::tag);
+  if (seed == table_.peers().end() || registration_.is_v2()) return nullptr;
+  // A section-1 list does not tell which peers are ours.
+  auto& who = sessions_.add(seed->known_since, seed->name, seed->tag);
+  const path_offer offer{seed->address, path_kind::public_address};
+  who.paths().offer(how.now, {&offer, 1});
+  return &who;
+}
+
+void peer::on_sealed_ping(const arrival& how, const ping_header& ping) {
+  ++counters_.pings_received;
+  if (ping.sender == self_ || (ping.recipient != 0 && ping.recipient != self_)) {
+    ++counters_.misdirected;
+    return;
+  }
+  auto* who = session_of(how, ping);
+  if (who == nullptr) {
+    ++counters_.pings_unlisted;
+    return;
+  }
+  if (!who->take_number(ping)) {
+    ++counters_.replayed;
+    return;
+  }
+  auto* by = how.from ? who->paths().learn(how.now, *how.from) : &who->paths().relay();
+  if (by == nullptr) return;  // more addresses than a peer has
+  const auto news = who->on_ping(how.now, challenges_, *by, ping, self_);
+  if (by->echoed_at == how.now && how.from) allowance_.forget(*how.from);
+  if (news.wants_answer || news.became_fresh) {
+    const bool wants_answer = !who->paths().is_valid(how.now, *by) || !who->accepts();
+    if (wants_answer) who->paths().on_pinged(how.now, *by);
+    this->ping(how.now, *who, *by, wants_answer);
+  }
+  if (news.became_fresh) {
+    sessions_.on_fresh(*who);
+    for (auto& listed : table_.peers()) listed.is_ours |= listed.tag == who->tag();
+    note_peer(how.now, note_kind::peer_heard, who->name(), how.from.value_or(endpoint{}));
+  }
+  on_session_changed(how.now, *who);
+  if (news.became_fresh || news.began_to_accept) on_peers_changed(how.now);
+}
+
+void peer::on_sealed_data(const arrival& how, const data_header& header, byte_view datagram) {
+  ++counters_.data_received;
+  auto* who = sessions_.by_sender(header.sender);
+  if (who == nullptr) {
+    ++counters_.data_unexpected;
+    return;
+  }
+  const auto verdict = who->on_data(how.now, keys_, header, datagram, payload_);
+  switch (verdict) {
+    case data_verdict::unexpected: ++counters_.data_unexpected; return;
+    case data_verdict::duplicate: ++counters_.data_duplicate; return;
+    case data_verdict::late: ++counters_.data_late; return;
+    case data_verdict::forged: ++counters_.forged; return;
+    case data_verdict::held:
+    case data_verdict::next: break;
+  }
+  auto* by = how.from ? who->paths().find(*how.from) : &who->paths().relay();
+  if (by != nullptr) by->bytes_received += datagram.size();
+  if (by != nullptr) by->heard_at = how.now;
+  ++who->payloads;
+  who->payload_bytes += datagram.size() - header_size;
+  if (verdict == data_verdict::next) {
+    write_out(how.now, {who->name(), how.from.value_or(endpoint{}), how.wall}, payload_);
+  }
+  release_held(how.now, *who);
+  next_session_ = earliest(next_session_, who->next_deadline());
+}
+
+void peer::release_held(time_point now, session& who) {
+  const auto* by = who.paths().chosen();
+  const auto where = by == nullptr || by->is_relay() ? endpoint{} : by->at;
+  while (const auto payload = who.next_payload(now)) write_out(now, {who.name(), where, wall_at(now)}, *payload);
+}
+
+// ---- out
+
+/// To an address whose owner is not known to be ours: a seed peer sees noise, one of ours introduces itself in turn.
+void peer::ping(time_point now, const endpoint& to) {
+  if (!outbox_.has_room(header_size, 1) || !ping_pacer_.ready(now)) return;  // the next one is an interval away
+  ping_pacer_.on_sent(now, header_size);
+  ping_header header;
+  header.number = ++unaddressed_pings_;
+  header.challenge = challenges_.of(now, to);
+  header.flags = ping_header::wants_answer;
+  header.body = ping_header::introduction{own_tag_, 0};
+  const auto packet = outbox_.append(header_size);
+  sealer_.seal_ping(outbox_.fill(packet), header, random_);
+  outbox_.send(packet, to);
+}
+
+void peer::ping(time_point now, session& who, path& on, bool wants_answer) {
+  if (!on.is_relay() && !who.paths().is_valid(now, on) && !allowance_.take(now, on.at)) return;
+  if (!outbox_.has_room(header_size, 1) || !ping_pacer_.ready(now)) return;
+  ping_pacer_.on_sent(now, header_size);
+  auto header = who.make_ping(now, challenges_, on, wants_answer, own_tag_);
+  header.number = header.recipient != 0 ? who.next_ping_number() : ++unaddressed_pings_;
+  on.bytes_sent += header_size;
+  if (on.is_relay()) {
+    std::array<std::uint8_t, header_size> bytes;
+    sealer_.seal_ping(bytes, header, random_);
+    return relay_.push(now, {&who.relay_id, 1}, bytes);
+  }
+  const auto packet = outbox_.append(header_size);
+  sealer_.seal_ping(outbox_.fill(packet), header, random_);
+  outbox_.send(packet, on.at);
+}
+
+duration peer::ping_slot() const {
+  return config_.ping_interval / static_cast<duration::rep>(std::max<std::size_t>(1, table_.size()));
+}
+
+void peer::ping_seeds_in_turn(time_point now) {
+  if (!next_ping_) return;
+  const auto& peers = table_.peers();
+  // After a long sleep of the machine everyone is pinged once, not once for each interval slept through.
+  for (std::size_t turns = 0; now >= *next_ping_ && turns < peers.size(); ++turns) {
+    const auto& next = peers[ping_turn_++ % peers.size()];
+    if (!next.is_ours && (next.heard || allowance_.take(now, next.address))) ping(now, next.address);
+    *next_ping_ += ping_slot();
+  }
+  if (now >= *next_ping_) next_ping_ = now + ping_slot();
+}
+
+void peer::ping_due(time_point now, session& who) {
+  while (auto* on = who.paths().next_due(now)) ping(now, who, *on, true);
+}
+
+void peer::ping_sessions(time_point now) {
+  if (!next_session_ || now < *next_session_) return;
+  next_session_.reset();
+  bool relay_is_silent = false;
+  sessions_.for_each([&](session& who) {
+    who.paths().choose(now);
+    ping_due(now, who);
+    release_held(now, who);
+    note_path(now, who);
+    const auto& relay = who.paths().relay();
+    relay_is_silent |= relay.asked_at && relay.echoed_at && now - *relay.asked_at > std::chrono::seconds(1);
+    next_session_ = earliest(next_session_, who.next_deadline());
+  });
+  if (relay_is_silent) registration_.probe(now);
+}
+
+/// Something was heard of it: it may have another path now, and something to be pinged.
+void peer::on_session_changed(time_point now, session& who) {
+  who.paths().choose(now);
+  ping_due(now, who);
+  note_path(now, who);
+  next_session_ = earliest(next_session_, who.next_deadline());
+}
+
+void peer::note_path(time_point now, session& who) {
+  const auto* by = who.paths().chosen();
+  std::string told;
+  if (by == nullptr) {
+    if (who.told_path.empty()) return;  // there was none before
+    told = "no path";
+  } else if (by->is_relay()) {
+    told = "by relay";
+  } else {
+    told = "direct, " + std::string(to_string(by->kind)) + ' ' + by->at.to_string();
+  }
+  if (told == who.told_path) return;
+  who.told_path = told;
+  notes_.push(now, {.kind = note_kind::path_changed, .name = who.name(), .text = std::move(told)});
+}
+
+}  // namespace nat

@@ -1,0 +1,38 @@
+#include "nat/relay_queue.hpp"
+
+#include <algorithm>
+
+namespace nat {
+
+void relay_queue::push(time_point now, std::span<const peer_id> to, byte_view packet) {
+  while (!to.empty()) {
+    const auto some = to.first(std::min(to.size(), max_relay_recipients));
+    to = to.subspan(some.size());
+    if (is_full()) {
+      ++dropped_;
+      continue;
+    }
+    if (frames_.empty()) moved_at_ = now;
+    auto bytes = std::make_shared<std::vector<std::uint8_t>>();
+    bytes->reserve(1 + 8 * some.size() + packet.size());
+    append_relay_upload(*bytes, some, packet);
+    bytes_ += bytes->size();
+    frames_.push_back(std::move(bytes));
+  }
+}
+
+std::optional<relay_queue::frame> relay_queue::next(time_point now) {
+  if (frames_.empty()) return std::nullopt;
+  auto front = std::move(frames_.front());
+  frames_.pop_front();
+  bytes_ -= front->size();
+  moved_at_ = now;
+  return front;
+}
+
+void relay_queue::clear() {
+  frames_.clear();
+  bytes_ = 0;
+}
+
+}  // namespace nat

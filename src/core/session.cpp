@@ -1,0 +1,142 @@
+#include "nat/session.hpp"
+
+#include <algorithm>
+#include <cassert>
+
+namespace nat {
+namespace {
+
+// Timestamps are microseconds modulo 2^32: 71 minutes. 0 stands for none.
+std::uint32_t stamp(time_point now) {
+  const auto micros = std::chrono::duration_cast<std::chrono::microseconds>(now.time_since_epoch()).count();
+  const auto low = static_cast<std::uint32_t>(micros);
+  return low == 0 ? 1 : low;
+}
+
+// A longer round trip than this is a clock that wrapped, or somebody who makes up echoes.
+constexpr duration longest_round_trip = std::chrono::seconds(30);
+
+duration round_trip(time_point now, std::uint32_t echo) {
+  if (echo == 0) return {};
+  const duration taken = std::chrono::microseconds(static_cast<std::uint32_t>(stamp(now) - echo));
+  return taken > longest_round_trip ? duration{} : std::max<duration>(taken, std::chrono::microseconds(1));
+}
+
+}  // namespace
+
+// ---- PINGs
+
+bool session::take_number(const ping_header& ping) {
+  const bool known = ping.sender == id_;
+  if (!known && ping.sender != newcomer_) {
+    newcomer_ = ping.sender;
+    newcomer_pings_seen_ = {};
+    newcomer_unaddressed_seen_ = 0;
+  }
+  if (ping.recipient != 0) return (known ? pings_seen_ : newcomer_pings_seen_).accept(ping.number);
+  auto& highest = known ? unaddressed_seen_ : newcomer_unaddressed_seen_;
+  if (ping.number <= highest) return false;
+  highest = ping.number;
+  return true;
+}
+
+session::ping_result session::on_ping(time_point now, const challenges& ours, path& by, const ping_header& ping,
+                                      sender_id self) {
+  ping_result result;
+  result.wants_answer = (ping.flags & ping_header::wants_answer) != 0;
+  by.challenge = ping.challenge;
+  by.timestamp = ping.timestamp;
+  by.timestamp_at = now;
+  by.bytes_received += header_size;
+  if (const auto* reflection = std::get_if<ping_header::reflection>(&ping.body); reflection && !by.is_relay()) {
+    seen_as_ = reflection->seen;
+  }
+  paths_.on_heard(now, by);
+
+  if (auto* proven = proven_by(now, ours, by, ping.echo)) {
+    // The time belongs to the path it was asked on, which is the one it is answered on.
+    paths_.on_echo(now, *proven, proven == &by ? round_trip(now, ping.timestamp_echo) : duration{});
+    if (ping.sender == newcomer_) {
+      adopt(ping.sender);
+      result.became_fresh = true;
+    }
+  }
+  if (ping.sender != id_) return result;
+  const bool accepts = ping.recipient == self && (ping.flags & ping_header::accepts) != 0;
+  if (accepts && !accepts_) {
+    accepts_ = true;
+    result.began_to_accept = true;
+  }
+  if (const auto* intro = std::get_if<ping_header::introduction>(&ping.body); intro && intro->first_data != 0) {
+    order_.expect(intro->first_data);
+  }
+  return result;
+}
+
+/// The path whose challenge this is: mostly the one the echo came by.
+path* session::proven_by(time_point now, const challenges& ours, path& by, std::uint64_t echo) {
+  if (echo == 0) return nullptr;
+  const auto proves = [&](const path& each) {
+    return ours.matches(now, each.is_relay() ? challenges::behind_relay(tag_) : each.at, echo);
+  };
+  if (proves(by)) return &by;
+  for (const auto& each : paths_.all()) {
+    if (&each == &by || !proves(each)) continue;
+    return each.is_relay() ? &paths_.relay() : paths_.find(each.at);
+  }
+  return nullptr;
+}
+
+void session::adopt(sender_id id) {
+  id_ = id;
+  newcomer_ = 0;
+  pings_seen_ = newcomer_pings_seen_;
+  unaddressed_seen_ = newcomer_unaddressed_seen_;
+  newcomer_pings_seen_ = {};
+  accepts_ = false;
+  first_data_ = 0;
+  data_seen_ = {};
+  opener_.reset();
+  order_ = {};
+}
+
+ping_header session::make_ping(time_point now, const challenges& ours, const path& on, bool wants_answer,
+                               const name_tag& self) const {
+  ping_header ping;
+  ping.recipient = id_ != 0 ? id_ : newcomer_;
+  ping.challenge = ours.of(now, on.is_relay() ? challenges::behind_relay(tag_) : on.at);
+  ping.echo = on.challenge;
+  ping.timestamp = stamp(now);
+  if (on.timestamp != 0) {
+    const auto since = std::chrono::duration_cast<std::chrono::microseconds>(now - on.timestamp_at).count();
+    ping.timestamp_echo = on.timestamp + static_cast<std::uint32_t>(since);
+  }
+  ping.flags = wants_answer ? ping_header::wants_answer : std::uint8_t{0};
+  if (is_fresh()) ping.flags |= ping_header::accepts;
+  // Who is settled is told where it is seen, each second time; everyone else who we are.
+  const bool settled = accepts_ && is_fresh() && !on.is_relay() && pings_ % 2 == 1;
+  if (settled) {
+    ping.body = ping_header::reflection{on.at};
+  } else {
+    ping.body = ping_header::introduction{self, first_data_};
+  }
+  return ping;
+}
+
+// ---- DATA
+
+data_verdict session::on_data(time_point now, const topic_keys& keys, const data_header& header, byte_view packet,
+                              std::vector<std::uint8_t>& payload) {
+  if (!is_fresh() || header.sender != id_) return data_verdict::unexpected;
+  if (!data_seen_.would_accept(header.number)) return data_verdict::duplicate;
+  if (!opener_) opener_.emplace(keys, id_);
+  payload.resize(packet.size() - header_size);
+  if (!opener_->open(packet, header, payload)) return data_verdict::forged;
+  data_seen_.accept(header.number);
+  if (order_.is_late(header.number)) return data_verdict::late;
+  if (order_.is_next(header.number)) return data_verdict::next;
+  order_.hold(now, header.number, payload);
+  return data_verdict::held;
+}
+
+}  // namespace nat

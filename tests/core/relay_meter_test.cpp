@@ -1,0 +1,117 @@
+#include "nat/relay_meter.hpp"
+
+#include <chrono>
+
+#include <gtest/gtest.h>
+
+namespace nat {
+namespace {
+
+using namespace std::chrono_literals;
+using enum relay_verdict;
+
+const time_point start(1h);
+
+/// How many packets of 1000 bytes to `recipients` pass at once.
+std::size_t passing(relay_meter& meter, time_point now, relay_account& client, std::uint64_t recipients = 1) {
+  std::size_t count = 0;
+  while (count < 1'000'000 && meter.charge(now, client, 1000, recipients) == passed) ++count;
+  return count;
+}
+
+TEST(token_bucket, gives_its_burst_at_once_and_the_rate_after_it) {
+  const allowance limit{20, 1s, 100};
+  token_bucket bucket;
+  const auto taken = [&](time_point now) {
+    int count = 0;
+    for (; count < 1000 && bucket.ready(now, limit); ++count) bucket.take(now, limit);
+    return count;
+  };
+  EXPECT_EQ(taken(start), 100);
+  EXPECT_EQ(taken(start + 49ms), 0);
+  EXPECT_EQ(taken(start + 50ms), 1);
+  EXPECT_EQ(taken(start + 1050ms), 20);
+  EXPECT_EQ(taken(start + 1h), 100) << "no more than the burst is saved up";
+}
+
+TEST(token_bucket, says_when_it_will_be_ready) {
+  const allowance limit{2, 1s, 3};
+  token_bucket bucket;
+  EXPECT_LE(bucket.ready_at(limit), start);
+  for (int i = 0; i < 3; ++i) bucket.take(start, limit);
+  EXPECT_EQ(bucket.ready_at(limit), start + 500ms);
+  EXPECT_FALSE(bucket.ready(start + 500ms - 1ns, limit));
+  EXPECT_TRUE(bucket.ready(start + 500ms, limit));
+}
+
+TEST(token_bucket, may_be_overdrawn_and_waits_for_its_debt) {
+  const allowance limit{1000, 1s, 1000};
+  token_bucket bucket;
+  bucket.take(start, limit, 5000);
+  EXPECT_FALSE(bucket.ready(start + 4s, limit));
+  EXPECT_TRUE(bucket.ready(start + 4001ms, limit));
+}
+
+TEST(token_bucket, has_no_end_where_there_is_no_limit) {
+  const allowance limit{0, 1s, 0};
+  token_bucket bucket;
+  for (int i = 0; i < 1000; ++i) {
+    ASSERT_TRUE(bucket.ready(start, limit));
+    bucket.take(start, limit, 1U << 30);
+  }
+}
+
+TEST(token_bucket, holds_nothing_against_anybody_for_longer_than_a_day) {
+  const allowance limit{1, 24h, 1};
+  token_bucket bucket;
+  bucket.take(start, limit, ~std::uint64_t{0});
+  EXPECT_TRUE(bucket.ready(start + 24h, limit));
+}
+
+TEST(relay_meter, lets_a_client_upload_a_burst_and_then_its_rate) {
+  relay_meter meter({.rate = 8'000'000, .total_rate = 0, .quota = 0});
+  relay_account client;
+  EXPECT_EQ(passing(meter, start, client), 263U) << "256 KiB";
+  EXPECT_EQ(meter.charge(start, client, 1000, 1), over_rate);
+  EXPECT_NEAR(static_cast<double>(passing(meter, start + 100ms, client)), 100, 1);
+  relay_account other;
+  EXPECT_EQ(passing(meter, start, other), 263U) << "one client's rate is not another's";
+}
+
+TEST(relay_meter, charges_an_upload_once_for_the_client_and_for_each_recipient_in_total) {
+  relay_meter meter({.rate = 8'000'000, .total_rate = 80'000'000, .quota = 0});
+  relay_account a;
+  relay_account b;
+  EXPECT_EQ(passing(meter, start, a, 10), 263U);
+  EXPECT_EQ(passing(meter, start, b, 100), 58U) << "8 MiB for all: 83.9 deliveries of 100 kB, less a's";
+  EXPECT_EQ(meter.charge(start, b, 1000, 1), over_total_rate);
+  EXPECT_NEAR(static_cast<double>(passing(meter, start + 100ms, b, 100)), 10, 1);
+}
+
+TEST(relay_meter, gives_a_days_quota_back_all_day) {
+  relay_meter meter({.rate = 0, .total_rate = 0, .quota = 864'000});
+  relay_account client;
+  EXPECT_EQ(passing(meter, start, client, 10), 87U) << "the last overdraws it";
+  EXPECT_EQ(meter.charge(start, client, 1, 1), over_quota);
+  EXPECT_EQ(passing(meter, start + 2h, client, 10), 7U) << "10 bytes a second";
+  EXPECT_EQ(passing(meter, start + 100h, client, 10), 87U);
+}
+
+TEST(relay_meter, charges_nothing_for_what_does_not_pass) {
+  relay_meter meter({.rate = 8'000'000, .total_rate = 8'000'000, .quota = 0});
+  relay_account greedy;
+  relay_account modest;
+  EXPECT_EQ(meter.charge(start, greedy, 1500, 10'000), passed);
+  for (int i = 0; i < 1000; ++i) EXPECT_EQ(meter.charge(start, modest, 1000, 1), over_total_rate);
+  const auto later = start + 1min;
+  EXPECT_EQ(passing(meter, later, modest), 263U);
+}
+
+TEST(relay_meter, has_no_end_where_nothing_is_limited) {
+  relay_meter meter({.rate = 0, .total_rate = 0, .quota = 0});
+  relay_account client;
+  EXPECT_EQ(passing(meter, start, client, 1000), 1'000'000U);
+}
+
+}  // namespace
+}  // namespace nat

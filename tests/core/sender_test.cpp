@@ -1,0 +1,321 @@
+// From stdin to the peers: who gets a packet, by which way, how fast.
+#include "nat/sender.hpp"
+
+#include "session_fixture.hpp"
+#include "stun_builder.hpp"
+
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+namespace nat {
+namespace {
+
+using namespace std::chrono_literals;
+using strings = std::vector<std::string>;
+using testing::ElementsAre;
+using testing::IsEmpty;
+
+constexpr time_point start{1h};
+
+endpoint seed_at(std::uint16_t port) { return {ip("192.0.2.1"), port}; }
+
+known_peer seed(bool heard, std::uint16_t port, time_point since = start) {
+  known_peer peer;
+  peer.address = seed_at(port);
+  peer.known_since = since;
+  peer.heard = heard;
+  peer.last_heard = since;
+  return peer;
+}
+
+class sender_test : public testing::Test {
+ protected:
+  void begin(input_mode mode, std::uint64_t rate = 20'000'000) {
+    from_stdin.emplace(mode, sender::limits{.rate = rate, .wait_for = 0});
+  }
+  void type(std::string_view text) { from_stdin->on_input(as_bytes(text)); }
+  void pump(time_point now) { from_stdin->pump(now, {sealer, random, seeds, seeds_too, ours, out, relay}); }
+  strings sent() {
+    strings all;
+    for (std::size_t i = 0; i < out.size(); ++i) {
+      const auto bytes = out.bytes(out.at(i));
+      EXPECT_EQ(as_text(bytes).substr(0, 8), "DATADATA");
+      all.push_back(std::to_string(out.at(i).to.port) + ' ' + std::string(as_text(bytes.subspan(header_size))));
+    }
+    out.consume(out.size());
+    return all;
+  }
+  /// "to 4,5: payload" for each frame for the relay.
+  strings relayed(time_point now) {
+    strings all;
+    while (const auto frame = relay.next(now)) {
+      const auto upload = decode_relay_upload(**frame).value();
+      std::string text = "to";
+      for (std::size_t i = 0; i < upload.to.size(); ++i) text += (i ? "," : " ") + std::to_string(upload.to[i]);
+      all.push_back(text + ": " + std::string(as_text(upload.packet.subspan(header_size))));
+    }
+    return all;
+  }
+  session& peer_of_ours(const std::string& name, peer_id id) {
+    auto& who = ours.add(start, name, keys.tag_of(name));
+    who.relay_id = id;
+    who.paths().set_relay(start, true);
+    return who;
+  }
+  session& relayed_peer(const std::string& name, peer_id id) {
+    auto& who = peer_of_ours(name, id);
+    make_ready(start, asked, who, who.paths().relay());
+    return who;
+  }
+  session& direct_peer(const std::string& name, peer_id id, std::uint16_t port) {
+    auto& who = peer_of_ours(name, id);
+    const path_offer offer{seed_at(port), path_kind::public_address};
+    who.paths().offer(start, {&offer, 1});
+    make_ready(start, asked, who, *who.paths().find(offer.at));
+    return who;
+  }
+  /// Pumps for a second; returns how many bytes each seed peer was sent.
+  std::vector<std::size_t> sent_in_a_second(time_point first) {
+    const std::string chunk(input_splitter::max_chunk, 'x');
+    std::vector<std::size_t> bytes(seeds.size());
+    for (auto now = first; now < first + 1s; now = std::max(now + 1ms, from_stdin->next_deadline().value_or(now))) {
+      while (from_stdin->wants_input()) type(chunk);
+      pump(now);
+      for (std::size_t i = 0; i < out.size(); ++i) bytes[out.at(i).to.port - 1U] += out.bytes(out.at(i)).size();
+      out.consume(out.size());
+    }
+    return bytes;
+  }
+
+  plain_random random;
+  topic_keys keys = topic_keys::open("T");
+  packet_sealer sealer{keys, own_id, payload_cipher::chacha20_poly1305};
+  challenges asked{random};
+  std::optional<sender> from_stdin;
+  std::vector<known_peer> seeds;
+  bool seeds_too = true;
+  session_table ours;
+  outbox out;
+  relay_queue relay;
+};
+
+TEST_F(sender_test, addresses_each_packet_to_every_peer_and_groups_a_burst_by_peer) {
+  begin(input_mode::lines);
+  seeds = {seed(true, 1), seed(true, 2)};
+  type("one\ntwo\n");
+  pump(start);
+  EXPECT_THAT(sent(), ElementsAre("1 one", "1 two", "2 one", "2 two"));
+  EXPECT_EQ(from_stdin->next_deadline(), std::nullopt);
+}
+
+TEST_F(sender_test, keeps_the_rate_to_each_peer_and_reads_no_faster) {
+  begin(input_mode::bytes, 8'000'000);
+  seeds = {seed(true, 1), seed(true, 2)};
+  const std::string chunk(input_splitter::max_chunk, 'x');
+  std::size_t read = 0;
+  std::size_t sent_to_each = 0;
+  for (auto now = start; now < start + 1s;) {
+    while (from_stdin->wants_input()) {
+      type(chunk);
+      read += chunk.size();
+    }
+    pump(now);
+    for (std::size_t i = 0; i < out.size(); ++i) sent_to_each += out.bytes(out.at(i)).size();
+    out.consume(out.size());
+    ASSERT_GT(from_stdin->next_deadline(), now) << "a deadline in the past would spin";
+    now = *from_stdin->next_deadline();
+  }
+  sent_to_each /= seeds.size();
+  EXPECT_NEAR(static_cast<double>(sent_to_each), 1e6, 15'000);
+  EXPECT_LE(read, sent_to_each + input_splitter::max_buffered);
+}
+
+TEST_F(sender_test, an_address_that_is_never_heard_is_not_flooded_and_holds_up_nobody) {
+  begin(input_mode::bytes, 8'000'000);
+  seeds = {seed(true, 1), seed(false, 2)};
+  const auto bytes = sent_in_a_second(start);
+  EXPECT_GT(bytes[0], 980'000U);
+  EXPECT_GT(bytes[1], sender::max_unproven - 2 * max_datagram);
+  EXPECT_LE(bytes[1], sender::max_unproven);
+}
+
+TEST_F(sender_test, a_seed_peer_gets_no_more_than_its_budget_and_holds_up_nobody) {
+  begin(input_mode::bytes, 80'000'000);
+  seeds = {seed(true, 1), seed(true, 2)};
+  seeds[1].is_ours = true;  // counts what goes to the port of
+  direct_peer("dave", 4, 2);
+  const auto bytes = sent_in_a_second(start);
+  EXPECT_NEAR(static_cast<double>(bytes[0]), 1e6, 20'000) << "default_seed_rate";
+  EXPECT_GT(bytes[1], 9'500'000U);
+}
+
+TEST_F(sender_test, where_everyone_is_a_seed_peer_stdin_is_read_as_fast_as_they_may_have_it) {
+  begin(input_mode::bytes, 80'000'000);
+  seeds = {seed(true, 1)};
+  const auto bytes = sent_in_a_second(start);
+  EXPECT_NEAR(static_cast<double>(bytes[0]), 1e6, 20'000);
+  EXPECT_LE(from_stdin->packets() * header_size, bytes[0]) << "nothing was read to be dropped";
+}
+
+TEST_F(sender_test, what_an_unheard_peer_was_not_sent_does_not_count_as_sent) {
+  begin(input_mode::bytes, 80'000'000);
+  seeds = {seed(false, 1), seed(true, 2)};
+  seeds[1].is_ours = true;
+  direct_peer("dave", 4, 2);       // for whose sake stdin is read faster
+  seeds[0].budget = pacer(8'000);  // 1000 bytes a second
+  const auto bytes = sent_in_a_second(start);
+  EXPECT_EQ(seeds[0].unproven, bytes[0]);
+}
+
+TEST_F(sender_test, a_peer_that_fell_silent_gets_no_more_than_a_stranger) {
+  begin(input_mode::bytes, 8'000'000);
+  seeds = {seed(true, 1)};
+  EXPECT_LE(sent_in_a_second(start + sender::consent)[0], sender::max_unproven);
+}
+
+TEST_F(sender_test, goes_on_reading_where_nobody_may_have_it) {
+  begin(input_mode::lines);
+  seeds = {seed(false, 1)};
+  seeds[0].unproven = sender::max_unproven;
+  type("one\n");
+  from_stdin->on_input_end();
+  pump(start);
+  EXPECT_TRUE(out.empty());
+  EXPECT_TRUE(from_stdin->finished());
+}
+
+TEST_F(sender_test, holds_its_input_while_the_outbox_is_full) {
+  begin(input_mode::bytes);
+  seeds = {seed(true, 1)};
+  out.append(outbox::max_bytes);
+  type("kept");
+  pump(start);
+  EXPECT_EQ(out.size(), 0U);
+  EXPECT_EQ(from_stdin->packets(), 0U);
+}
+
+TEST_F(sender_test, a_keyed_topic_has_no_seed_peers) {
+  begin(input_mode::lines);
+  seeds_too = false;
+  seeds = {seed(true, 1)};
+  direct_peer("dave", 4, 44);
+  type("one\n");
+  pump(start);
+  EXPECT_THAT(sent(), ElementsAre("44 one"));
+}
+
+TEST_F(sender_test, sends_directly_where_that_works_and_by_the_relay_where_not) {
+  begin(input_mode::lines);
+  direct_peer("dave", 4, 44);
+  relayed_peer("eve", 5);
+  relayed_peer("frank", 6);
+  seeds = {seed(true, 1)};
+  type("one\n");
+  pump(start);
+  EXPECT_THAT(sent(), ElementsAre("1 one", "44 one"));
+  EXPECT_THAT(relayed(start), ElementsAre("to 5,6: one")) << "one upload for all";
+}
+
+TEST_F(sender_test, holds_data_back_from_who_does_not_accept_it_yet) {
+  begin(input_mode::lines);
+  peer_of_ours("dave", 4);
+  seeds = {seed(true, 1)};
+  type("one\n");
+  pump(start);
+  EXPECT_THAT(sent(), ElementsAre("1 one"));
+  EXPECT_THAT(relayed(start), IsEmpty());
+}
+
+TEST_F(sender_test, tells_each_peer_which_packet_is_its_first) {
+  begin(input_mode::lines);
+  auto& dave = direct_peer("dave", 4, 44);
+  type("one\ntwo\n");
+  pump(start);
+  auto& eve = direct_peer("eve", 5, 55);
+  type("three\n");
+  pump(start);
+  EXPECT_EQ(dave.first_data(), 1U);
+  EXPECT_EQ(eve.first_data(), 3U);
+}
+
+TEST_F(sender_test, waits_for_a_relay_that_moves_and_then_goes_on) {
+  begin(input_mode::bytes, 1'000'000'000);
+  relayed_peer("eve", 5);
+  const std::string chunk(input_splitter::max_chunk, 'x');
+  auto now = start;
+  while (!relay.holds_up(now)) {
+    while (from_stdin->wants_input()) type(chunk);
+    pump(now);
+    now += 100us;
+    ASSERT_LT(now, start + 1s);
+  }
+  const auto until_now = from_stdin->packets();
+  while (from_stdin->wants_input()) type(chunk);
+  pump(now += 1ms);
+  EXPECT_EQ(from_stdin->packets(), until_now);
+  EXPECT_GT(from_stdin->next_deadline(), now) << "a deadline in the past would spin";
+  relay.next(now);
+  relay.next(now);
+  relay.next(now);
+  pump(now);
+  EXPECT_GT(from_stdin->packets(), until_now);
+}
+
+TEST_F(sender_test, a_relay_that_stands_still_holds_nobody_up_for_longer_than_its_patience) {
+  begin(input_mode::bytes, 8'000'000);
+  relayed_peer("eve", 5);
+  direct_peer("dave", 4, 1);
+  seeds.resize(1);
+  seeds[0] = seed(true, 1);
+  seeds[0].is_ours = true;
+  const std::string chunk(input_splitter::max_chunk, 'x');
+  std::size_t bytes = 0;
+  for (auto now = start; now < start + 2s;) {
+    while (from_stdin->wants_input()) type(chunk);
+    pump(now);
+    for (std::size_t i = 0; i < out.size(); ++i) bytes += out.bytes(out.at(i)).size();
+    out.consume(out.size());
+    ASSERT_GT(from_stdin->next_deadline(), now) << "a deadline in the past would spin";
+    now = *from_stdin->next_deadline();
+  }
+  // 256 KiB fill the queue after a quarter of a second; then half a second is waited, once.
+  EXPECT_GT(bytes, 1'400'000U);
+  EXPECT_GT(relay.dropped(), 0U);
+}
+
+TEST_F(sender_test, a_packet_for_the_relay_alone_stays_in_no_outbox) {
+  begin(input_mode::lines);
+  relayed_peer("eve", 5);
+  for (int i = 0; i < 100; ++i) {
+    type("one\n");
+    pump(start + i * 10ms);
+    relay.clear();
+  }
+  EXPECT_EQ(out.held_bytes(), 0U);
+}
+
+TEST_F(sender_test, numbers_each_packet_anew_whoever_gets_it) {
+  begin(input_mode::lines);
+  relayed_peer("eve", 5);
+  direct_peer("dave", 4, 44);
+  for (int i = 0; i < 10; ++i) type("same\n");
+  pump(start);
+  std::set<std::uint64_t> numbers;
+  std::vector<std::uint64_t> offsets;
+  for (std::size_t i = 0; i < out.size(); ++i) {
+    const auto header = std::get<data_header>(open_header(keys, out.bytes(out.at(i))).value());
+    numbers.insert(header.number);
+    offsets.push_back(header.offset);
+  }
+  EXPECT_EQ(numbers.size(), 10U);
+  EXPECT_EQ(*numbers.begin(), 1U);
+  EXPECT_EQ(offsets.back(), 9 * 4U);
+}
+
+}  // namespace
+}  // namespace nat

@@ -1,0 +1,105 @@
+#include "talker.hpp"
+
+#include "nat/wire.hpp"
+
+#include <algorithm>
+#include <charconv>
+#include <chrono>
+
+namespace nat::sim {
+namespace {
+
+constexpr duration long_silence = std::chrono::seconds(120);
+
+std::uint64_t checksum(std::string_view text) {
+  std::uint64_t sum = 0xcbf29ce484222325U;  // FNV-1a
+  for (const unsigned char c : text) sum = (sum ^ c) * 0x100000001b3U;
+  return sum;
+}
+
+/// Whether it may soon give a port of one host to another: few ports, short-lived mappings, or all of them lost.
+bool reuses_ports(const nat_box& box) {
+  const auto& config = box.config();
+  if (config.mapping == mapping_behavior::none) return false;
+  const bool few = config.ports == port_allocation::block && config.block_size < 512;
+  return few || config.mapping == mapping_behavior::per_session || config.lifetime < long_silence ||
+         box.has_forgotten();
+}
+
+}  // namespace
+
+std::string nth_line(std::string_view name, std::uint64_t n) {
+  auto line = std::string(name) + ' ' + std::to_string(n);
+  const auto check = checksum(line);
+  if (n % 16 == 15) line += ' ' + std::string(max_payload - 200, static_cast<char>('a' + check % 26));
+  return line + ' ' + std::to_string(check);
+}
+
+void talker::forget() {
+  unread_.clear();
+  received_.clear();
+}
+
+const talker::received* talker::received_from(const std::string& name) const {
+  const auto found = received_.find(name);
+  return found == received_.end() ? nullptr : &found->second;
+}
+
+void talker::hear(std::string_view output) {
+  unread_ += output;
+  std::size_t begin = 0;
+  for (auto end = unread_.find('\n'); end != std::string::npos; end = unread_.find('\n', begin)) {
+    judge(std::string_view(unread_).substr(begin, end - begin));
+    begin = end + 1;
+  }
+  unread_.erase(0, begin);
+}
+
+/// A line of the output is `LABEL: NAME N CHECK`: NAME has to have said it. LABEL is who the engine thinks it is from.
+void talker::judge(std::string_view line) {
+  const auto colon = line.find(": ");
+  const auto said = colon == std::string_view::npos ? line : line.substr(colon + 2);
+  const auto name = std::string(said.substr(0, said.find(' ')));
+  const auto number = said.substr(std::min(said.size(), name.size() + 1));
+  std::uint64_t n = 0;
+  std::from_chars(number.data(), number.data() + number.size(), n);
+  const auto sender = names_->find(name);
+  const bool was_said = sender != names_->end() && n < sender->second->lines_said() && said == nth_line(name, n);
+  if (!was_said) return around_.check.fail(name_, "got what nobody has sent: " + std::string(line));
+  const bool as_labelled = name == line.substr(0, colon) && sender->second->topic() == topic_;
+  if (!as_labelled) return judge_label(*sender->second, line);
+  count(*sender->second, n);
+}
+
+/// A sender's numbers go on when it is started anew.
+void talker::count(const talker& sender, std::uint64_t n) {
+  auto& from = received_[sender.name()];
+  const auto now = around_.time.now();
+  if (from.lines++ == 0) {
+    from.first = now;
+    from.first_number = n;
+  } else if (n > from.last_number) {
+    from.missing += n - from.last_number - 1;
+  } else if (seals_ && sender.seals_) {
+    around_.check.fail(name_, "heard line " + std::to_string(n) + " of " + sender.name() + " after line " +
+                                  std::to_string(from.last_number));
+  }
+  from.last_number = std::max(from.last_number, n);
+  from.last = now;
+}
+
+/// Two of ours know each other under the seal. Otherwise an address is all that tells who sends (design, section 1): a
+/// NAT that gives a port of one host to another, after its mapping expired or towards another destination, makes one
+/// look like the other, even into another topic.
+void talker::judge_label(const talker& sender, std::string_view line) const {
+  const bool is_sealed = seals_ && sender.seals_;
+  if (!is_sealed) {
+    if (sender.machine_.has_moved()) return;  // it may have been sent from behind another NAT
+    for (const auto* at = &sender.machine_.where(); at->outer() != nullptr; at = at->outer()) {
+      if (reuses_ports(*at->box())) return;
+    }
+  }
+  around_.check.fail(name_, "took one peer for another: " + std::string(line));
+}
+
+}  // namespace nat::sim
