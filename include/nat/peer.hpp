@@ -166,6 +166,7 @@ class peer {
   unix_millis wall_at(time_point when) const;
   void ping(time_point now, const endpoint& to);
   void ping(time_point now, session& who, path& on, bool wants_answer);
+  bool wants_ping(time_point now, const known_peer& to);
   void ping_seeds_in_turn(time_point now);
   void ping_sessions(time_point now);
   void ping_due(time_point now, session& who);
@@ -175,6 +176,7 @@ class peer {
   // peer_coordinator.cpp
   void on_list(time_point now, std::string_view message);
   void take_seeds(time_point now, const roster& list, bool keep_missing);
+  bool is_listed_as_ours(std::string_view name) const;
   bool is_no_peer(const roster_entry& entry) const;
   void on_v2_message(time_point now, std::string_view message);
   void handle(time_point now, const v2::welcome& message);

@@ -6,8 +6,10 @@
 #include "nat/time.hpp"
 
 #include <cstddef>
+#include <cstdint>
 #include <deque>
 #include <map>
+#include <utility>
 
 namespace nat {
 
@@ -30,10 +32,15 @@ class ping_allowance {
   struct bucket {
     int left = burst;
     time_point refilled{};
+    std::uint64_t serial = 0;
   };
 
+  bool is_kept(const std::pair<endpoint, std::uint64_t>& place) const;
+  void drop_forgotten();
+
   std::map<endpoint, bucket> spent_;  // ordered: whoever chooses addresses could choose them to collide
-  std::deque<endpoint> order_;
+  std::deque<std::pair<endpoint, std::uint64_t>> order_;  ///< by first PING; some are forgotten already
+  std::uint64_t serial_ = 0;
 };
 
 }  // namespace nat

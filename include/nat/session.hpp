@@ -14,6 +14,7 @@
 #include "nat/time.hpp"
 #include "nat/v2_messages.hpp"
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <optional>
@@ -40,6 +41,9 @@ class session {
   static constexpr std::size_t data_window = 8192;
 
   session(std::string name, const name_tag& tag, time_point now) : name_(std::move(name)), tag_(tag), since_(now) {}
+
+  /// It is listed again.
+  void revive(time_point now);
 
   const std::string& name() const { return name_; }
   const name_tag& tag() const { return tag_; }
@@ -96,6 +100,7 @@ class session {
 
  private:
   void adopt(sender_id id);
+  bool was_replaced(sender_id id) const;
   path* proven_by(time_point now, const challenges& ours, path& by, std::uint64_t echo);
 
   std::string name_;
@@ -104,6 +109,8 @@ class session {
   path_set paths_;
   sender_id id_ = 0;
   sender_id newcomer_ = 0;  ///< says that it has the name now; has not proved to live
+  std::array<sender_id, 8> replaced_{};  ///< ids it had; they do not come back
+  std::size_t replacements_ = 0;
   bool accepts_ = false;
   std::uint64_t pings_ = 0;
   std::uint64_t first_data_ = 0;

@@ -4,6 +4,7 @@
 #include "nat/session.hpp"
 
 #include <cstddef>
+#include <deque>
 #include <functional>
 #include <map>
 #include <memory>
@@ -14,7 +15,11 @@ namespace nat {
 
 class session_table {
  public:
-  /// The session of this name, new or not.
+  // Who is listed anew goes on where it was: what it has sent before cannot be played to us again, and what it has
+  // proved is proved. Of more than this the one gone longest is forgotten.
+  static constexpr std::size_t max_retired = 256;
+
+  /// The session of this name: new, known, or from before it was removed.
   session& add(time_point now, const std::string& name, const name_tag& tag);
   void remove(std::string_view name);
   void clear();
@@ -37,11 +42,13 @@ class session_table {
 
  private:
   void forget_sender(const session& who);
+  std::unique_ptr<session> take_retired(std::string_view name);
 
   // Ordered, not hashed: a coordinator chooses names, and could choose them to collide.
   std::map<std::string, std::unique_ptr<session>, std::less<>> by_name_;
   std::map<name_tag, session*> by_tag_;
   std::map<sender_id, session*> by_sender_;
+  std::deque<std::unique_ptr<session>> retired_;  ///< the one gone longest first
 };
 
 }  // namespace nat

@@ -119,6 +119,8 @@ void path_set::on_echo(time_point now, path& by, duration round_trip) {
   if (!is_valid(now, by)) {
     by.valid_since = now;
     by.probes = 0;
+    // It may take the place of the one in use, which perhaps is not there any more.
+    if (chosen_ && &paths_[*chosen_] != &by && !by.is_relay()) paths_[*chosen_].next_probe = now;
   }
   const bool was_idle = by.echoed_at && by.asked_at && *by.asked_at - *by.echoed_at >= by.keepalive;
   if (was_idle) by.keepalive = std::min(by.keepalive * 3 / 2, by.keepalive_ceiling);

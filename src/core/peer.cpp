@@ -125,7 +125,7 @@ void peer::on_time(time_point now) {
   auto left = table_.expire(now);
   for (const auto& who : left) {
     note_peer(now, note_kind::peer_left, who.name, who.address);
-    if (!registration_.is_v2()) sessions_.remove(who.name);
+    if (!is_listed_as_ours(who.name)) sessions_.remove(who.name);
   }
   topic_view::changes gone;
   gone.left = view_.expire(now, [&](std::string_view name) {

@@ -45,7 +45,7 @@ void peer::take_seeds(time_point now, const roster& list, bool keep_missing) {
   for (const auto& who : changes.left) {
     note_peer(now, note_kind::peer_left, who.name, who.address);
     const bool stays = std::ranges::find(table_.peers(), who.name, &known_peer::name) != table_.peers().end();
-    if (!stays && !registration_.is_v2()) sessions_.remove(who.name);
+    if (!stays && !is_listed_as_ours(who.name)) sessions_.remove(who.name);
   }
   for (const auto i : changes.appeared) {
     auto& who = table_.peers()[i];
@@ -53,7 +53,7 @@ void peer::take_seeds(time_point now, const roster& list, bool keep_missing) {
     who.budget = pacer(config_.seed_rate);
     note_peer(now, note_kind::peer_appeared, who.name, who.address);
     if (who.heard) note_peer(now, note_kind::peer_heard, who.name, who.address);
-    if (auto* ours = registration_.is_v2() ? nullptr : sessions_.by_tag(who.tag)) {
+    if (auto* ours = is_listed_as_ours(who.name) ? nullptr : sessions_.by_tag(who.tag)) {
       const path_offer offer{who.address, path_kind::public_address};
       ours->paths().offer(now, {&offer, 1});
       who.is_ours = ours->is_fresh();
@@ -61,6 +61,12 @@ void peer::take_seeds(time_point now, const roster& list, bool keep_missing) {
     if (who.heard || allowance_.take(now, who.address)) ping(now, who.address);
   }
   on_peers_changed(now);
+}
+
+/// Whether v2 lists it as a client that speaks v2.
+bool peer::is_listed_as_ours(std::string_view name) const {
+  const auto* listed = registration_.is_v2() ? view_.find(name) : nullptr;
+  return listed != nullptr && !listed->seed;
 }
 
 bool peer::is_no_peer(const roster_entry& entry) const {
@@ -124,7 +130,8 @@ void peer::on_view_changed(time_point now, const topic_view::changes& changes) {
       const bool was_ours = sessions_.by_name(who.name) != nullptr;
       seeds_changed |= who.seed || !was_ours;
       if (who.seed) {
-        sessions_.remove(who.name);
+        const auto* known = sessions_.by_name(who.name);
+        if (known != nullptr && known->relay_id != 0) sessions_.remove(who.name);  // it has come back without v2
       } else {
         take_session(now, who);
       }

@@ -77,8 +77,8 @@ session* peer::session_of(const arrival& how, const ping_header& ping) {
   if (intro == nullptr) return nullptr;
   if (auto* listed = sessions_.by_tag(intro->name)) return listed;
   const auto seed = std::ranges::find(table_.peers(), intro->name, &known_peer::tag);
-  if (seed == table_.peers().end() || registration_.is_v2()) return nullptr;
-  // A section-1 list does not tell which peers are ours.
+  if (seed == table_.peers().end()) return nullptr;
+  // A section-1 registration does not tell that the peer is one of ours.
   auto& who = sessions_.add(seed->known_since, seed->name, seed->tag);
   const path_offer offer{seed->address, path_kind::public_address};
   who.paths().offer(how.now, {&offer, 1});
@@ -137,6 +137,7 @@ void peer::on_sealed_data(const arrival& how, const data_header& header, byte_vi
   auto* by = how.from ? who->paths().find(*how.from) : &who->paths().relay();
   if (by != nullptr) by->bytes_received += datagram.size();
   if (by != nullptr) by->heard_at = how.now;
+  who->paths().on_data(how.now);
   ++who->payloads;
   who->payload_bytes += datagram.size() - header_size;
   if (verdict == data_verdict::next) {
@@ -189,13 +190,21 @@ duration peer::ping_slot() const {
   return config_.ping_interval / static_cast<duration::rep>(std::max<std::size_t>(1, table_.size()));
 }
 
+/// One of ours that is known by its address alone, and to which no path works, is pinged as a seed peer is: without a
+/// coordinator that tells when, two that ping rarely do not open their NATs at the same time.
+bool peer::wants_ping(time_point now, const known_peer& to) {
+  if (!to.is_ours) return to.heard || allowance_.take(now, to.address);
+  const auto* who = sessions_.by_name(to.name);
+  return who == nullptr || who->paths().chosen() == nullptr;
+}
+
 void peer::ping_seeds_in_turn(time_point now) {
   if (!next_ping_) return;
   const auto& peers = table_.peers();
   // After a long sleep of the machine everyone is pinged once, not once for each interval slept through.
   for (std::size_t turns = 0; now >= *next_ping_ && turns < peers.size(); ++turns) {
     const auto& next = peers[ping_turn_++ % peers.size()];
-    if (!next.is_ours && (next.heard || allowance_.take(now, next.address))) ping(now, next.address);
+    if (wants_ping(now, next)) ping(now, next.address);
     *next_ping_ += ping_slot();
   }
   if (now >= *next_ping_) next_ping_ = now + ping_slot();

@@ -89,10 +89,10 @@ void sender::address_burst(time_point now, const surroundings& to) {
     const bool proven = seed == nullptr || has_consent(now, *seed);
     for (const auto packet : burst_) {
       if (!proven && seed->unproven + packet.size > max_unproven) break;
-      if (!proven) seed->unproven += packet.size;
-      if (via != nullptr) via->bytes_sent += packet.size;
       if (seed != nullptr && !seed->budget.ready(now)) break;  // it cannot say that it is too much
       if (seed != nullptr) seed->budget.on_sent(now, packet.size);
+      if (!proven) seed->unproven += packet.size;
+      if (via != nullptr) via->bytes_sent += packet.size;
       to.out.send(packet, at);
     }
   }

@@ -26,7 +26,21 @@ duration round_trip(time_point now, std::uint32_t echo) {
 
 // ---- PINGs
 
+void session::revive(time_point now) {
+  since_ = now;
+  paths_.set_relay(now, false);
+  paths_.wake(now);
+  relay_id = 0;
+  nat.reset();
+  awaits_punch = was_punched = false;
+  told_path.clear();
+  order_ = {};  // numbers that went to others meanwhile are not waited for
+}
+
+bool session::was_replaced(sender_id id) const { return std::ranges::find(replaced_, id) != replaced_.end(); }
+
 bool session::take_number(const ping_header& ping) {
+  if (was_replaced(ping.sender)) return false;
   const bool known = ping.sender == id_;
   if (!known && ping.sender != newcomer_) {
     newcomer_ = ping.sender;
@@ -88,6 +102,7 @@ path* session::proven_by(time_point now, const challenges& ours, path& by, std::
 }
 
 void session::adopt(sender_id id) {
+  if (id_ != 0) replaced_[replacements_++ % replaced_.size()] = id_;
   id_ = id;
   newcomer_ = 0;
   pings_seen_ = newcomer_pings_seen_;

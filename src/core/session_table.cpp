@@ -6,11 +6,24 @@ namespace nat {
 
 session& session_table::add(time_point now, const std::string& name, const name_tag& tag) {
   auto& who = by_name_[name];
-  if (!who) {
+  if (who) return *who;
+  who = take_retired(name);
+  if (who) {
+    who->revive(now);
+    if (who->is_fresh()) by_sender_[who->id()] = who.get();
+  } else {
     who = std::make_unique<session>(name, tag, now);
-    by_tag_[tag] = who.get();
   }
+  by_tag_[tag] = who.get();
   return *who;
+}
+
+std::unique_ptr<session> session_table::take_retired(std::string_view name) {
+  const auto found = std::ranges::find(retired_, name, [](const auto& each) -> std::string_view { return each->name(); });
+  if (found == retired_.end()) return nullptr;
+  auto who = std::move(*found);
+  retired_.erase(found);
+  return who;
 }
 
 void session_table::remove(std::string_view name) {
@@ -18,6 +31,8 @@ void session_table::remove(std::string_view name) {
   if (found == by_name_.end()) return;
   forget_sender(*found->second);
   by_tag_.erase(found->second->tag());
+  if (found->second->is_fresh()) retired_.push_back(std::move(found->second));
+  if (retired_.size() > max_retired) retired_.pop_front();
   by_name_.erase(found);
 }
 

@@ -51,6 +51,7 @@ struct raw_options {
   std::string input = "bytes";
   std::string output = "auto";
   std::string rate = "20M";
+  std::string seed_rate = "8M";
   std::string quit_on_eof;
   std::string log_level = "info";
   bool verbose = false;
@@ -151,6 +152,10 @@ options read(const raw_options& raw, bool quit_on_eof) {
   if (!rate || *rate < lowest_rate)
     throw usage_error("--rate: " + shown(raw.rate) + " is not a rate of 10k or more, such as 20M");
   out.engine.rate = *rate;
+  const auto seed_rate = parse_rate(raw.seed_rate);
+  if (!seed_rate || *seed_rate < lowest_rate)
+    throw usage_error("--seed-rate: " + shown(raw.seed_rate) + " is not a rate of 10k or more, such as 8M");
+  out.engine.seed_rate = *seed_rate;
   if (quit_on_eof)
     out.engine.quit_on_eof = raw.quit_on_eof.empty() ? 1s : duration_of("--quit-on-eof", raw.quit_on_eof, 1s);
 
@@ -197,6 +202,7 @@ std::variant<options, int> parse_options(int argc, const char* const* argv) {
       "raw, lines, text, json or auto: text on a terminal, else raw (default: auto)")
       ->check(CLI::IsMember({"auto", "raw", "lines", "text", "json"}));
   add(app, "--rate", raw.rate, "RATE", "bit/s to each peer, with k, M or G (default: 20M)");
+  add(app, "--seed-rate", raw.seed_rate, "RATE", "bit/s at most to a peer of the seed protocol (default: 8M)");
   auto* quit =
       add(app, "--quit-on-eof", raw.quit_on_eof, "[SECONDS]", "end so long after the last packet of stdin (default: 1)")
           ->expected(0, 1);

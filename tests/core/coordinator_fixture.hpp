@@ -23,7 +23,7 @@ using namespace std::chrono_literals;
 constexpr unix_millis start_wall = 1'656'829'882'876;
 
 /// Counts, so that nothing it gives is given twice.
-class counting_random final : public random_source {
+class cycling_random final : public random_source {
  public:
   void fill(byte_span out) override {
     for (auto& byte : out) byte = static_cast<std::uint8_t>(next_++ % 251);
@@ -63,7 +63,7 @@ inline ip_address ip(std::string_view text) { return ip_address::parse(text).val
 
 class coordinator_fixture : public ::testing::Test {
  protected:
-  counting_random random;
+  cycling_random random;
   address_tokens tokens{random};
   coordinator_limits limits;
   std::unique_ptr<coordinator> engine = std::make_unique<coordinator>(random, tokens, limits);

@@ -40,11 +40,22 @@ class GridSeedTest(GridCase):
 
 
 class GridHardTest(GridCase):
-    """What cannot connect yet must not seem to: the NATs would not be what they are called."""
+    def test_where_no_direct_path_is_possible_the_relay_carries(self):
+        self.assert_as_the_table_says([("sym", "port"), ("open", "noudp"), ("noudp", "noudp"), ("symseq", "sym")])
 
-    def test_symmetric_nats_and_networks_without_udp_do_not_connect(self):
+    def test_a_symmetric_nat_is_met_directly_by_who_lets_any_port_in(self):
+        self.assert_as_the_table_says([("open", "symseq"), ("full", "sym"), ("sym", "addr")])
+
+    def test_whose_mapping_an_unasked_packet_moves_pings_first(self):
+        self.assert_as_the_table_says([("portopen", "port"), ("fw", "portopen"), ("cgnat", "portopen")])
+
+
+class GridHardSeedTest(GridCase):
+    """What cannot connect must not seem to: the NATs would not be what they are called."""
+
+    def test_symmetric_nats_do_not_connect_with_seed_peers(self):
         # All at a time: they only wait.
-        self.assert_as_the_table_says([("sym", "port"), ("open", "symseq"), ("open", "noudp"), ("full", "sym")], jobs=4)
+        self.assert_as_the_table_says([("sym", "port"), ("open", "symseq"), ("full", "sym")], jobs=4, second="seed")
 
 
 class GridTableTest(unittest.TestCase):
@@ -56,7 +67,22 @@ class GridTableTest(unittest.TestCase):
         self.assertEqual({grid.EXPECTED[pair] for pair in grid.pairs(CONNECT)}, {"both"})
 
     def judged(self, pair, forward, backward, fault=None):
-        return grid.judge(Cell(*pair, "natpeer", "natpeer", forward, backward, fault))
+        """With a seed peer."""
+        return grid.judge(Cell(*pair, "natpeer", "seed", forward, backward, fault=fault))
+
+    def judged_natpeers(self, pair, forward=0.1, backward=0.1, direct=True):
+        return grid.judge(Cell(*pair, "natpeer", "natpeer", forward, backward, direct))[0]
+
+    def test_two_natpeers_connect_always_and_directly_where_that_is_possible(self):
+        self.assertEqual(set(grid.NATPEER_EXPECTED), set(grid.pairs()))
+        direct = {frozenset(pair) for pair, path in grid.NATPEER_EXPECTED.items() if path == "direct"}
+        self.assertEqual(len(direct), 33)
+        self.assertEqual(self.judged_natpeers(("open", "port")), "as expected")
+        self.assertEqual(self.judged_natpeers(("open", "port"), direct=False), "worse")
+        self.assertEqual(self.judged_natpeers(("sym", "port"), direct=False), "as expected")
+        self.assertEqual(self.judged_natpeers(("sym", "port")), "better")
+        for times in ((0.1, None), (None, 0.1), (None, None)):
+            self.assertEqual(self.judged_natpeers(("noudp", "noudp"), *times, direct=False), "worse")
 
     def test_a_pair_that_must_connect_and_does_so_one_way_only_is_worse(self):
         for times in ((0.1, None), (None, 0.1), (None, None)):

@@ -233,7 +233,7 @@ class Server:
             self.connections.append(connection)
             request, connection.headers = connection.read_head()
             connection.path = request.split()[1]
-            if "ip=" not in connection.path:
+            if "topic=" in connection.path and "ip=" not in connection.path:
                 self.answer(connection, "400 Bad Request", 'missing parameter "ip"\n')
                 return
             self.paths.append(connection.path)
