@@ -124,6 +124,9 @@ class path_set {
   /// DATA goes to the peer or comes from it.
   void on_data(time_point now);
 
+  /// Nothing is proved any more: another program has the peer's name.
+  void forget_proofs(time_point now);
+
   /// The next path that a PING is due on, which counts as sent. Null: none.
   path* next_due(time_point now);
   /// A PING that wants an answer left, though it was not due.

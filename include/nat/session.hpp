@@ -99,7 +99,7 @@ class session {
   std::uint64_t payload_bytes = 0;
 
  private:
-  void adopt(sender_id id);
+  void adopt(time_point now, sender_id id);
   bool was_replaced(sender_id id) const;
   path* proven_by(time_point now, const challenges& ours, path& by, std::uint64_t echo);
 
@@ -116,8 +116,9 @@ class session {
   std::uint64_t first_data_ = 0;
   replay_window<ping_window> pings_seen_;
   replay_window<ping_window> newcomer_pings_seen_;
-  std::uint64_t unaddressed_seen_ = 0;  ///< the highest number of a PING without recipient
-  std::uint64_t newcomer_unaddressed_seen_ = 0;
+  // PINGs without a recipient count over all whom they went to.
+  replay_window<ping_window> unaddressed_seen_;
+  replay_window<ping_window> newcomer_unaddressed_seen_;
   replay_window<data_window> data_seen_;
   std::optional<payload_opener> opener_;
   reorder_buffer order_;

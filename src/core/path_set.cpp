@@ -131,6 +131,16 @@ void path_set::on_echo(time_point now, path& by, duration round_trip) {
   schedule(now, by);
 }
 
+void path_set::forget_proofs(time_point now) {
+  chosen_.reset();
+  for (auto& each : paths_) {
+    each.echoed_at.reset();
+    each.asked_at.reset();
+    each.rtt = duration{};
+    if (!each.is_relay() || relay_works_) begin(now, each);
+  }
+}
+
 void path_set::on_data(time_point now) {
   active_until_ = now + active_for;
   auto* by = chosen_ ? &paths_[*chosen_] : relay_works_ ? &relay() : nullptr;

@@ -45,13 +45,10 @@ bool session::take_number(const ping_header& ping) {
   if (!known && ping.sender != newcomer_) {
     newcomer_ = ping.sender;
     newcomer_pings_seen_ = {};
-    newcomer_unaddressed_seen_ = 0;
+    newcomer_unaddressed_seen_ = {};
   }
   if (ping.recipient != 0) return (known ? pings_seen_ : newcomer_pings_seen_).accept(ping.number);
-  auto& highest = known ? unaddressed_seen_ : newcomer_unaddressed_seen_;
-  if (ping.number <= highest) return false;
-  highest = ping.number;
-  return true;
+  return (known ? unaddressed_seen_ : newcomer_unaddressed_seen_).accept(ping.number);
 }
 
 session::ping_result session::on_ping(time_point now, const challenges& ours, path& by, const ping_header& ping,
@@ -68,12 +65,12 @@ session::ping_result session::on_ping(time_point now, const challenges& ours, pa
   paths_.on_heard(now, by);
 
   if (auto* proven = proven_by(now, ours, by, ping.echo)) {
-    // The time belongs to the path it was asked on, which is the one it is answered on.
-    paths_.on_echo(now, *proven, proven == &by ? round_trip(now, ping.timestamp_echo) : duration{});
     if (ping.sender == newcomer_) {
-      adopt(ping.sender);
+      adopt(now, ping.sender);
       result.became_fresh = true;
     }
+    // The time belongs to the path it was asked on, which is the one it is answered on.
+    paths_.on_echo(now, *proven, proven == &by ? round_trip(now, ping.timestamp_echo) : duration{});
   }
   if (ping.sender != id_) return result;
   const bool accepts = ping.recipient == self && (ping.flags & ping_header::accepts) != 0;
@@ -101,8 +98,11 @@ path* session::proven_by(time_point now, const challenges& ours, path& by, std::
   return nullptr;
 }
 
-void session::adopt(sender_id id) {
-  if (id_ != 0) replaced_[replacements_++ % replaced_.size()] = id_;
+void session::adopt(time_point now, sender_id id) {
+  if (id_ != 0) {
+    replaced_[replacements_++ % replaced_.size()] = id_;
+    paths_.forget_proofs(now);  // they are the other program's
+  }
   id_ = id;
   newcomer_ = 0;
   pings_seen_ = newcomer_pings_seen_;
