@@ -39,6 +39,9 @@ class session {
   // PINGs and DATA count apart. A window holds what two paths of different speed put out of order.
   static constexpr std::size_t ping_window = 1024;
   static constexpr std::size_t data_window = 8192;
+  // While somebody else claims the name, PINGs name no recipient, so that whoever is there answers; so long after the
+  // last claim.
+  static constexpr duration claim = std::chrono::seconds(5);
 
   session(std::string name, const name_tag& tag, time_point now) : name_(std::move(name)), tag_(tag), since_(now) {}
 
@@ -109,6 +112,7 @@ class session {
   path_set paths_;
   sender_id id_ = 0;
   sender_id newcomer_ = 0;  ///< says that it has the name now; has not proved to live
+  deadline newcomer_heard_at_;
   std::array<sender_id, 8> replaced_{};  ///< ids it had; they do not come back
   std::size_t replacements_ = 0;
   bool accepts_ = false;

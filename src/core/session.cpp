@@ -54,6 +54,7 @@ bool session::take_number(const ping_header& ping) {
 session::ping_result session::on_ping(time_point now, const challenges& ours, path& by, const ping_header& ping,
                                       sender_id self) {
   ping_result result;
+  if (ping.sender == newcomer_) newcomer_heard_at_ = now;
   result.wants_answer = (ping.flags & ping_header::wants_answer) != 0;
   by.challenge = ping.challenge;
   by.timestamp = ping.timestamp;
@@ -118,7 +119,8 @@ void session::adopt(time_point now, sender_id id) {
 ping_header session::make_ping(time_point now, const challenges& ours, const path& on, bool wants_answer,
                                const name_tag& self) const {
   ping_header ping;
-  ping.recipient = id_ != 0 ? id_ : newcomer_;
+  const bool is_claimed = newcomer_ != 0 && newcomer_heard_at_ && now - *newcomer_heard_at_ < claim;
+  ping.recipient = id_ == 0 ? newcomer_ : is_claimed ? 0 : id_;
   ping.challenge = ours.of(now, on.is_relay() ? challenges::behind_relay(tag_) : on.at);
   ping.echo = on.challenge;
   ping.timestamp = stamp(now);

@@ -149,18 +149,30 @@ TEST_F(peer_v2_test, an_idle_path_that_dies_costs_no_data) {
   EXPECT_EQ(read("ben"), typed) << "a path that was long not asked is not relied on alone";
 }
 
-TEST_F(peer_v2_test, follows_a_nat_that_gives_another_address) {
+TEST_F(peer_v2_test, a_nat_that_gives_another_address_costs_no_data_once_its_owner_speaks) {
   two_peers();
-  relay_works = false;  // what follows is not the relay's merit
+  pass(1min);
   of("ben").address = at("203.0.113.2:7777");
-  chatter("ben", 2s);
-  pass(1s);
-  read("ann");
-  read("ben");
+  type("ben", "moved\n");
+  pass(50ms);
+  const auto typed = chatter("ann", 3s);
+  pass(150ms);
+  EXPECT_EQ(read("ben"), typed);
   EXPECT_EQ(path_to("ann", "ben"), "reflexive");
+}
+
+TEST_F(peer_v2_test, follows_a_nat_that_gives_another_address_without_a_relay_too) {
+  two_peers();
+  relay_works = false;
+  of("ben").address = at("203.0.113.2:7777");
+  chatter("ben", 1s);
+  chatter("ann", 2s);
+  pass(100ms);
+  read("ben");
   const auto typed = chatter("ann", 500ms);
   pass(150ms);
   EXPECT_EQ(read("ben"), typed);
+  EXPECT_EQ(path_to("ann", "ben"), "reflexive");
 }
 
 TEST_F(peer_v2_test, pings_become_rare_where_nothing_is_said) {
