@@ -135,7 +135,7 @@ ping_header session::make_ping(time_point now, const challenges& ours, const pat
   if (settled) {
     ping.body = ping_header::reflection{on.at};
   } else {
-    ping.body = ping_header::introduction{self, is_claimed ? 0 : first_data_};
+    ping.body = ping_header::introduction{self, id_ != 0 && is_claimed ? 0 : first_data_};
   }
   return ping;
 }
