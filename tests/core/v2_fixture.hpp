@@ -82,7 +82,7 @@ class v2_network : public testing::Test {
     auto host = std::make_unique<v2_host>();
     host->name = name;
     host->address = at(address);
-    host->random = plain_random(std::hash<std::string>{}(name) + hosts.size());
+    host->random = plain_random(std::hash<std::string>{}(name) + ++started_);  // a sender id of its own
     config.topic = config.topic.empty() ? "T" : config.topic;
     config.name = name;
     config.advertise = host->address;
@@ -210,6 +210,7 @@ class v2_network : public testing::Test {
   }
   bool coordinator_is_up = true;
   bool section_1_next_ = false;
+  std::size_t started_ = 0;
 
   // ---- one engine's wishes
 
