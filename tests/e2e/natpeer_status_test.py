@@ -23,7 +23,7 @@ class StatusCase(ProgramTest):
         return program.out.text()
 
     def json(self):
-        return json.loads(self.status("--status-socket", self.socket, "--json"))
+        return json.loads(self.status(self.socket, "--json"))
 
 
 class StatusTest(StatusCase):
