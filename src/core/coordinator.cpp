@@ -366,8 +366,7 @@ std::vector<client_id> coordinator::recipients_of(const registered_client& sende
     if (client != nullptr && client != &sender && client->home == sender.home) to.push_back(client->id);
   }
   std::ranges::sort(to);
-  const auto repeated = std::ranges::unique(to);
-  to.erase(repeated.begin(), repeated.end());
+  to.erase(std::unique(to.begin(), to.end()), to.end());  // clang 14 cannot read libstdc++'s std::ranges::unique
   return to;
 }
 
