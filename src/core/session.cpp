@@ -27,14 +27,19 @@ duration round_trip(time_point now, std::uint32_t echo) {
 // ---- PINGs
 
 void session::revive(time_point now) {
-  since_ = now;
+  since_ = listed_since_ = now;
+  retired_at.reset();
   paths_.set_relay(now, false);
   paths_.wake(now);
   relay_id = 0;
   nat.reset();
   awaits_punch = was_punched = false;
-  lost_ += order_.skipped();
-  order_ = {};  // numbers that went to others meanwhile are not waited for
+  order_.skip();
+}
+
+void session::on_listed_anew(time_point now) {
+  listed_since_ = now;
+  awaits_punch = was_punched = false;
 }
 
 bool session::was_replaced(sender_id id) const { return std::ranges::find(replaced_, id) != replaced_.end(); }
@@ -114,7 +119,7 @@ void session::adopt(time_point now, sender_id id) {
   data_seen_ = {};
   opener_.reset();
   order_ = {};
-  lost_ = 0;
+
 }
 
 ping_header session::make_ping(time_point now, const challenges& ours, const path& on, bool wants_answer,
@@ -123,16 +128,16 @@ ping_header session::make_ping(time_point now, const challenges& ours, const pat
   const bool is_claimed = newcomer_ != 0 && newcomer_heard_at_ && now - *newcomer_heard_at_ < claim;
   ping.recipient = id_ == 0 ? newcomer_ : is_claimed ? 0 : id_;
   ping.challenge = ours.of(now, on.is_relay() ? challenges::behind_relay(tag_) : on.at);
-  ping.echo = on.challenge;
+  if (now - on.timestamp_at < echo_for) ping.echo = on.challenge;
   ping.timestamp = stamp(now);
-  if (on.timestamp != 0) {
+  if (ping.echo != 0 && on.timestamp != 0) {
     const auto since = std::chrono::duration_cast<std::chrono::microseconds>(now - on.timestamp_at).count();
     ping.timestamp_echo = on.timestamp + static_cast<std::uint32_t>(since);
   }
   ping.flags = wants_answer ? ping_header::wants_answer : std::uint8_t{0};
   if (is_fresh()) ping.flags |= ping_header::accepts;
   // Who is settled is told where it is seen, each second time; everyone else who we are.
-  const bool settled = accepts_ && is_fresh() && !on.is_relay() && pings_ % 2 == 1;
+  const bool settled = accepts_ && is_fresh() && !on.is_relay() && pings_ % 2 == 1 && pings_ >= introduce_until_;
   if (settled) {
     ping.body = ping_header::reflection{on.at};
   } else {

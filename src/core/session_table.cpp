@@ -26,20 +26,44 @@ std::unique_ptr<session> session_table::take_retired(std::string_view name) {
   return who;
 }
 
-void session_table::remove(std::string_view name) {
+void session_table::remove(time_point now, std::string_view name) {
   const auto found = by_name_.find(name);
   if (found == by_name_.end()) return;
-  forget_sender(*found->second);
-  by_tag_.erase(found->second->tag());
-  if (found->second->is_fresh()) retired_.push_back(std::move(found->second));
+  auto& who = *found->second;
+  forget_sender(who);
+  unschedule(who);
+  by_tag_.erase(who.tag());
+  who.retired_at = now;
+  if (who.is_fresh()) retired_.push_back(std::move(found->second));
   if (retired_.size() > max_retired) retired_.pop_front();
   by_name_.erase(found);
 }
 
-void session_table::clear() {
-  by_sender_.clear();
-  by_tag_.clear();
-  by_name_.clear();
+session* session_table::retired_by_sender(time_point now, sender_id id) const {
+  // The one gone last first: the others are gone for too long, most likely.
+  for (auto who = retired_.rbegin(); who != retired_.rend(); ++who) {
+    if (now - *(*who)->retired_at > afterglow) return nullptr;
+    if ((*who)->id() == id) return who->get();
+  }
+  return nullptr;
+}
+
+void session_table::reschedule(session& who) {
+  const auto due = who.next_deadline();
+  if (due == who.scheduled) return;
+  unschedule(who);
+  who.scheduled = due;
+  if (due) schedule_.emplace(*due, &who);
+}
+
+void session_table::unschedule(session& who) {
+  if (who.scheduled) schedule_.erase({*who.scheduled, &who});
+  who.scheduled.reset();
+}
+
+session* session_table::next_due(time_point now) const {
+  const auto first = schedule_.begin();
+  return first == schedule_.end() || first->first > now ? nullptr : first->second;
 }
 
 session* session_table::by_name(std::string_view name) const {
