@@ -40,11 +40,12 @@ struct path {
   deadline echoed_at;              ///< our challenge came back
   time_point valid_since{};        ///< meaningful while valid
   duration rtt{};                  ///< smoothed (RFC 6298, 2); 0: not measured
-  duration keepalive{};            ///< between two PINGs while idle
+  duration keepalive = std::chrono::seconds(5);  ///< between two PINGs while idle
   duration keepalive_ceiling{};
 
   // What the peer asked.
   std::uint64_t challenge = 0;
+  std::uint64_t challenger = 0;  ///< the sender id it came from
   std::uint32_t timestamp = 0;
   time_point timestamp_at{};
   deadline heard_at;

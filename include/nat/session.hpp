@@ -12,6 +12,7 @@
 #include "nat/replay_window.hpp"
 #include "nat/seal.hpp"
 #include "nat/time.hpp"
+#include "nat/token_bucket.hpp"
 #include "nat/v2_messages.hpp"
 
 #include <array>
@@ -45,6 +46,8 @@ class session {
   // A challenge is echoed for so long: the answer to it, and what else leaves meanwhile. Later it would prove a path that
   // may be dead by then.
   static constexpr duration echo_for = std::chrono::milliseconds(500);
+  // Answers to it: enough for a dense PING on each of some paths.
+  static constexpr allowance answering{40, std::chrono::seconds(1), 80};
   // So many PINGs in a row tell which DATA is the first, as one may be lost.
   static constexpr std::uint64_t introductions = 3;
 
@@ -88,9 +91,19 @@ class session {
 
   /// A PING to send on this path. `wants_answer` is told to the path set by the caller.
   ping_header make_ping(time_point now, const challenges& ours, const path& on, bool wants_answer,
-                        const name_tag& self) const;
+                        const name_tag& self);
+  /// Whether one more PING of its may be answered now; it then counts.
+  bool take_answer(time_point now) {
+    const bool may = answers_.ready(now, answering);
+    if (may) answers_.take(now, answering);
+    return may;
+  }
   /// Counts it as sent: `number` for a header whose recipient is known.
   std::uint64_t next_ping_number() { return ++pings_; }
+
+  /// The highest number of its DATA packets that was taken, and what was taken before it was forgotten for a while.
+  std::uint64_t last_data() const { return data_seen_.highest(); }
+  void forget_data_below(std::uint64_t number) { data_seen_.forget_below(number); }
 
   /// A DATA packet with this header came. With `next`, `payload` is what it says, in the clear.
   data_verdict on_data(time_point now, const topic_keys& keys, const data_header& header, byte_view packet,
@@ -141,6 +154,8 @@ class session {
   bool accepts_ = false;
   std::uint64_t pings_ = 0;
   std::uint64_t first_data_ = 0;
+  bool addressed_ = false;  ///< of two PINGs in a row while the name is claimed, one names the recipient
+  token_bucket answers_;
   std::uint64_t introduce_until_ = 0;  ///< PINGs up to this number are introductions
   replay_window<ping_window> pings_seen_;
   replay_window<ping_window> newcomer_pings_seen_;

@@ -20,6 +20,8 @@ class session_table {
   // Who is listed anew goes on where it was: what it has sent before cannot be played to us again, and what it has
   // proved is proved. Of more than this the one gone longest is forgotten.
   static constexpr std::size_t max_retired = 256;
+  // Of those that were forgotten it is still known which of their DATA was taken: it cannot be played again.
+  static constexpr std::size_t max_floors = 65'536;
   // What it sent before it left may still be on its way: relayed packets queue behind the news of its leaving.
   static constexpr duration afterglow = std::chrono::seconds(5);
 
@@ -31,6 +33,8 @@ class session_table {
   session* by_tag(const name_tag& tag) const;
   /// By the id it has proved.
   session* by_sender(sender_id id) const;
+  /// Of those that left: by the hash of its name. Null: none, or it never proved itself.
+  session* retired_by_tag(const name_tag& tag) const;
   /// By that too, of those that left a moment ago; it holds until the next call that changes something.
   session* retired_by_sender(time_point now, sender_id id) const;
   /// It has proved an id, which is new.
@@ -38,7 +42,7 @@ class session_table {
 
   // The order of deadlines, so that nobody walks over all of them for one.
   /// Its deadline may be another one.
-  void reschedule(session& who);
+  void reschedule(time_point now, session& who);
   /// One whose deadline has come; it is to be rescheduled. Null: none.
   session* next_due(time_point now) const;
   deadline next_deadline() const { return schedule_.empty() ? deadline{} : schedule_.begin()->first; }
@@ -55,6 +59,7 @@ class session_table {
  private:
   void forget_sender(const session& who);
   void unschedule(session& who);
+  void retire(std::unique_ptr<session> who);
   std::unique_ptr<session> take_retired(std::string_view name);
 
   // Ordered, not hashed: a coordinator chooses names, and could choose them to collide.
@@ -63,6 +68,8 @@ class session_table {
   std::map<sender_id, session*> by_sender_;
   std::set<std::pair<time_point, session*>> schedule_;
   std::deque<std::unique_ptr<session>> retired_;  ///< the one gone longest first
+  std::map<sender_id, std::uint64_t> floors_;     ///< the highest DATA number of those that were forgotten
+  std::deque<sender_id> floor_order_;
 };
 
 }  // namespace nat

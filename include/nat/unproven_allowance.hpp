@@ -31,6 +31,8 @@ class unproven_allowance {
   static constexpr std::size_t max_addresses = 65'536;
   // Who asks under the seal is answered so often at least: it may be there, and have been silent for long.
   static constexpr duration answer_interval = std::chrono::milliseconds(500);
+  // Those of whom nothing is remembered, since there is no room, share this.
+  static constexpr duration other_answer_interval = std::chrono::milliseconds(16);
 
   explicit unproven_allowance(const limits& allowed) : limits_(allowed) {}
 
@@ -69,6 +71,7 @@ class unproven_allowance {
   std::map<ip_address, host_account> hosts_;
   std::deque<place> order_;  ///< of their making, or of the last look at them; some are forgotten already
   account total_;
+  deadline other_answered_at_;
   std::uint64_t serial_ = 0;
 };
 

@@ -21,7 +21,7 @@ void peer::on_coordinator(time_point now, unix_millis wall, const coordinator_ev
   const auto* binary = std::get_if<coordinator_events::binary>(&event);
   if (binary != nullptr && registration_.is_v2()) {
     if (const auto relayed = decode_relay_delivery(binary->message)) {
-      on_packet({now, wall, std::nullopt}, relayed->packet);
+      if (relays_) on_packet({now, wall, std::nullopt}, relayed->packet);  // else there was none to be
     } else {
       ++counters_.malformed;
     }
@@ -53,6 +53,11 @@ void peer::take_seeds(time_point now, const roster& list, bool keep_missing) {
     who.budget = pacer(config_.seed_rate);
     note_peer(now, note_kind::peer_appeared, who.name, who.address);
     if (who.heard) note_peer(now, note_kind::peer_heard, who.name, who.address);
+    // One of ours that had left, and is listed at an address it had: it stays one of ours.
+    auto* before = sessions_.retired_by_tag(who.tag);
+    if (before != nullptr && before->paths().find(who.address) != nullptr && sessions_.by_tag(who.tag) == nullptr) {
+      sessions_.on_fresh(sessions_.add(now, who.name, who.tag));
+    }
     if (auto* ours = is_listed_as_ours(who.name) ? nullptr : sessions_.by_tag(who.tag)) {
       const path_offer offer{who.address, path_kind::public_address};
       ours->paths().offer(now, {&offer, 1});
@@ -155,7 +160,7 @@ void peer::on_view_changed(time_point now, const topic_view::changes& changes) {
       }
     }
   }
-  if (seeds_changed) take_seeds_of_view(now);
+  if (seeds_changed || !table_.empty()) take_seeds_of_view(now);  // one that was a seed peer may be one of ours now
   on_peers_changed(now);
 }
 

@@ -95,7 +95,7 @@ session* peer::session_of(const arrival& how, const ping_header& ping) {
   auto& who = sessions_.add(seed->known_since, seed->name, seed->tag);
   const path_offer offer{seed->address, path_kind::public_address};
   who.paths().offer(how.now, {&offer, 1});
-  sessions_.reschedule(who);
+  sessions_.reschedule(how.now, who);
   return &who;
 }
 
@@ -124,7 +124,7 @@ void peer::on_sealed_ping(const arrival& how, const ping_header& ping) {
     const bool is_proven = by->is_relay() || who->paths().is_valid(how.now, *by);
     const bool wants_answer = !is_proven || !who->accepts();
     if (wants_answer) who->paths().on_pinged(how.now, *by);
-    const bool may = is_proven || pings_allowed_.take_answer(how.now, by->at);
+    const bool may = who->take_answer(how.now) && (is_proven || pings_allowed_.take_answer(how.now, by->at));
     const bool sent = may && this->ping(how.now, *who, *by, wants_answer);
     if (wants_answer && !sent) who->paths().on_not_pinged(how.now, *by);
   }
@@ -175,7 +175,7 @@ void peer::on_sealed_data(const arrival& how, const data_header& header, byte_vi
     return;
   }
   release_held(how.now, *who);
-  sessions_.reschedule(*who);
+  sessions_.reschedule(how.now, *who);
 }
 
 void peer::release_held(time_point now, session& who) {
@@ -260,7 +260,7 @@ void peer::ping_sessions(time_point now) {
     release_held(now, *who);
     note_path(now, *who);
     if (who->paths().relay_is_silent(now)) silent_relay = std::max(silent_relay.value_or(duration{}), who->paths().relay().rtt);
-    sessions_.reschedule(*who);
+    sessions_.reschedule(now, *who);
   }
   if (silent_relay) registration_.probe(now, 3 * *silent_relay);
 }
@@ -270,7 +270,7 @@ void peer::on_session_changed(time_point now, session& who) {
   who.paths().choose(now);
   ping_due(now, who);
   note_path(now, who);
-  sessions_.reschedule(who);
+  sessions_.reschedule(now, who);
 }
 
 }  // namespace nat

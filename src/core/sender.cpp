@@ -68,7 +68,7 @@ void sender::choose_recipients(time_point now, const surroundings& to) {
   to.ours.for_each([&](session& who) {
     if (!who.accepts()) return;
     who.paths().on_data(now);
-    to.ours.reschedule(who);
+    to.ours.reschedule(now, who);
     const auto way = who.paths().route(now);
     if (way.direct != nullptr) directs_.push_back({way.direct->at, nullptr, who.paths().find(way.direct->at)});
     if (way.relay) relayed_.push_back(who.relay_id);

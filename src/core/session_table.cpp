@@ -34,9 +34,26 @@ void session_table::remove(time_point now, std::string_view name) {
   unschedule(who);
   by_tag_.erase(who.tag());
   who.retired_at = now;
-  if (who.is_fresh()) retired_.push_back(std::move(found->second));
-  if (retired_.size() > max_retired) retired_.pop_front();
+  if (who.is_fresh()) retire(std::move(found->second));
   by_name_.erase(found);
+}
+
+void session_table::retire(std::unique_ptr<session> who) {
+  retired_.push_back(std::move(who));
+  if (retired_.size() <= max_retired) return;
+  const auto& oldest = *retired_.front();
+  if (oldest.last_data() > 0 && floors_.try_emplace(oldest.id(), oldest.last_data()).second) {
+    floor_order_.push_back(oldest.id());
+  }
+  retired_.pop_front();
+  if (floor_order_.size() <= max_floors) return;
+  floors_.erase(floor_order_.front());
+  floor_order_.pop_front();
+}
+
+session* session_table::retired_by_tag(const name_tag& tag) const {
+  const auto found = std::ranges::find(retired_, tag, [](const auto& each) { return each->tag(); });
+  return found == retired_.end() ? nullptr : found->get();
 }
 
 session* session_table::retired_by_sender(time_point now, sender_id id) const {
@@ -48,8 +65,9 @@ session* session_table::retired_by_sender(time_point now, sender_id id) const {
   return nullptr;
 }
 
-void session_table::reschedule(session& who) {
-  const auto due = who.next_deadline();
+void session_table::reschedule(time_point now, session& who) {
+  auto due = who.next_deadline();
+  if (due) due = std::max(now, *due);  // what is late is due now
   if (due == who.scheduled) return;
   unschedule(who);
   who.scheduled = due;
@@ -88,6 +106,8 @@ void session_table::forget_sender(const session& who) {
 void session_table::on_fresh(session& who) {
   forget_sender(who);
   by_sender_[who.id()] = &who;
+  const auto floor = floors_.find(who.id());
+  if (floor != floors_.end()) who.forget_data_below(floor->second);
 }
 
 }  // namespace nat

@@ -62,9 +62,9 @@ bool unproven_allowance::take(time_point now, const endpoint& to, std::uint64_t 
 bool unproven_allowance::take_answer(time_point now, const endpoint& to) {
   if (take(now, to)) return true;
   const auto host = hosts_.find(host_of(to));
-  if (host == hosts_.end()) return false;
-  auto& answered_at = host->second.answered_at;
-  if (answered_at && now - *answered_at < answer_interval) return false;
+  const bool known = host != hosts_.end();
+  auto& answered_at = known ? host->second.answered_at : other_answered_at_;
+  if (answered_at && now - *answered_at < (known ? answer_interval : other_answer_interval)) return false;
   answered_at = now;
   return true;
 }
