@@ -5,12 +5,6 @@
 
 namespace nat::sim {
 
-namespace {
-
-constexpr std::size_t unanswered_data = 65'536;  // design, 2.3: the engine's own constant is not asked
-
-}  // namespace
-
 world::world(std::uint64_t seed, duration talk_interval, protocol speaks, const coordinator_limits& limits)
     : talk_interval_(talk_interval),
       random_(seed),
@@ -18,11 +12,15 @@ world::world(std::uint64_t seed, duration talk_interval, protocol speaks, const 
       check_(time_),
       coordinator_(surroundings{time_, net_, log_, check_}, speaks, limits, random_.next()) {}
 
-peer_host& world::add_peer(host& machine, const std::string& topic, const std::string& name) {
-  const peer_config config{.topic = topic, .name = name, .wait_for = 0};
-  const contact_book::allowance allowed{.data = coordinator_.knows_v2() ? 0 : unanswered_data};
-  auto& peer = *peers_.emplace_back(std::make_unique<peer_host>(surroundings{time_, net_, log_, check_}, coordinator_,
-                                                                machine, config, allowed, random_.next()));
+peer_host& world::add_peer(host& machine, const std::string& topic, const std::string& name,
+                           const peer_options& options) {
+  const peer_config config{
+      .topic = topic, .name = name, .key = options.key, .wait_for = 0, .seed_rate = options.seed_rate};
+  const std::size_t usual = coordinator_.knows_v2() ? 0 : contact_book::most_data;
+  const contact_book::allowance allowed{.data = options.unanswered_data.value_or(usual)};
+  auto& server = options.coordinator != nullptr ? *options.coordinator : coordinator_;
+  auto& peer = *peers_.emplace_back(
+      std::make_unique<peer_host>(around(), server, machine, config, allowed, random_.next()));
   names_[name] = &peer.words();
   by_name_[name] = &peer;
   peer.words().know(&names_);

@@ -2,6 +2,8 @@
 // goes.
 #pragma once
 
+#include "nat/peer.hpp"
+
 #include "audit.hpp"
 #include "coordinator_host.hpp"
 #include "internet.hpp"
@@ -16,6 +18,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <ostream>
 #include <span>
 #include <string>
@@ -37,6 +40,14 @@ struct outcome {
   bool passed() const { return failed == 0; }
 };
 
+/// What is not the same for all peers.
+struct peer_options {
+  std::optional<secret_key> key;                    ///< none: an open topic
+  websocket_server* coordinator = nullptr;          ///< null: the world's
+  std::optional<std::size_t> unanswered_data;       ///< bytes to who never answered; none: as the world's coordinator is
+  std::uint64_t seed_rate = default_seed_rate;      ///< bit/s
+};
+
 class world {
  public:
   /// Each peer says a line each `talk_interval` while it runs.
@@ -44,7 +55,8 @@ class world {
         const coordinator_limits& limits = {});
 
   /// A peer of this topic on this host.
-  peer_host& add_peer(host& machine, const std::string& topic, const std::string& name);
+  peer_host& add_peer(host& machine, const std::string& topic, const std::string& name,
+                      const peer_options& options = {});
 
   /// It says so many lines at a time.
   void start(peer_host& who, int lines = 1);
@@ -65,6 +77,7 @@ class world {
 
   outcome finish(std::uint64_t seed) const;
 
+  surroundings around() { return {time_, net_, log_, check_}; }
   scheduler& time() { return time_; }
   internet& net() { return net_; }
   trace& log() { return log_; }
