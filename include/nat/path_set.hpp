@@ -6,6 +6,7 @@
 
 #include "nat/endpoint.hpp"
 #include "nat/time.hpp"
+#include "nat/token_bucket.hpp"
 
 #include <chrono>
 #include <cstddef>
@@ -48,10 +49,10 @@ struct path {
   time_point timestamp_at{};
   deadline heard_at;
 
+  bool refused = false;            ///< ICMP called it unreachable since its last echo
+  double loss = 0;                 ///< share of PINGs that came to nothing while valid, the last few weighing most
   std::uint64_t bytes_sent = 0;
   std::uint64_t bytes_received = 0;
-  std::uint64_t pings_sent = 0;
-  std::uint64_t pings_echoed = 0;
 
   bool is_relay() const { return kind == path_kind::relay; }
 };
@@ -60,6 +61,21 @@ struct path {
 struct path_offer {
   endpoint at;
   path_kind kind = path_kind::public_address;
+};
+
+/// Why the path in use is in use.
+enum class choice_reason : std::uint8_t {
+  nothing_yet,      ///< none: no path has worked
+  nothing_left,     ///< none: the last one fell silent
+  relay_answered,   ///< relay: nothing else has answered yet
+  direct_silent,    ///< relay: the direct path fell silent
+  direct_answered,  ///< direct: the first address that answered
+  better,           ///< direct: its round trip (and its kind) is better than that of the one before
+  other_silent,     ///< direct: the one before fell silent
+};
+struct path_choice {
+  choice_reason why = choice_reason::nothing_yet;
+  time_point since{};
 };
 
 /// Where DATA goes now: one of both, both while in doubt, or nowhere.
@@ -95,9 +111,14 @@ class path_set {
   static constexpr duration public_handicap = std::chrono::milliseconds(5);
   static constexpr duration reflexive_handicap = std::chrono::milliseconds(6);
   static constexpr duration hysteresis = std::chrono::milliseconds(2);
+  // Of the loss that is shown, one PING counts so much.
+  static constexpr double loss_weight = 1.0 / 16;
 
   static constexpr std::size_t max_offered = 16;
   static constexpr std::size_t max_learned = 8;  ///< beyond them the one heard longest ago makes room
+  // Two peers behind one NAT that gives a port to each new destination, and sends packets back in, would else answer
+  // each other's new ports with ever newer ones.
+  static constexpr allowance learning{1, std::chrono::seconds(1), max_learned};
 
   path_set();
 
@@ -115,12 +136,14 @@ class path_set {
   bool has_relay() const { return relay_works_; }
   /// The path to this address, or null.
   path* find(const endpoint& at);
-  /// The path a packet came by; a new one is learned. Null: there is no room for one more.
+  /// The path a packet came by; a new one is learned. Null: there is no room for one more, or too many came lately.
   path* learn(time_point now, const endpoint& from);
   /// A packet came by it.
   void on_heard(time_point now, path& by);
   /// Its challenge came back. `round_trip`: 0 where it was not measured. `choose` is due.
   void on_echo(time_point now, path& by, duration round_trip);
+  /// ICMP says that nobody listens there. Anybody can say so: it is asked at once, and the relay carries meanwhile.
+  void on_unreachable(time_point now, path& at);
   /// DATA goes to the peer or comes from it.
   void on_data(time_point now);
 
@@ -139,6 +162,13 @@ class path_set {
   nat::route route(time_point now) const;
   /// The path in use: direct, else the relay if it is valid; null: none.
   const path* chosen() const;
+  /// Since when it is in use, and why.
+  const path_choice& choice() const { return choice_; }
+  /// Whether some address has not been asked often enough to give up hope.
+  bool is_trying(time_point now) const;
+  /// Over all paths there were, headers included.
+  std::uint64_t bytes_sent() const;
+  std::uint64_t bytes_received() const;
   bool is_valid(time_point now, const path& of) const;
   const std::vector<path>& all() const { return paths_; }
 
@@ -152,10 +182,18 @@ class path_set {
   void lose(time_point now, path& of);
   void remove(std::size_t index);
   std::optional<std::size_t> best(time_point now) const;
+  void choose_direct(time_point now);
+  void note_choice(time_point now);
 
   std::vector<path> paths_;  ///< the relay first
   bool relay_works_ = false;
   std::optional<std::size_t> chosen_;  ///< a direct path
+  path_choice choice_;
+  bool used_relay_ = false;             ///< what `choice_` is about: this,
+  std::optional<endpoint> used_;        ///< or this, or nothing
+  std::uint64_t forgotten_sent_ = 0;    ///< bytes of paths that are no more
+  std::uint64_t forgotten_received_ = 0;
+  token_bucket learned_;
   deadline active_until_;
   deadline held_until_;
 };

@@ -8,6 +8,7 @@
 //   peer.cpp              input, output, time, and what the rooms tell each other
 //   peer_packets.cpp      packets from and to other peers
 //   peer_coordinator.cpp  the coordinator, and what it says about others
+//   peer_status.cpp       what the user is told of the paths
 #pragma once
 
 #include "nat/challenges.hpp"
@@ -16,7 +17,6 @@
 #include "nat/note.hpp"
 #include "nat/outbox.hpp"
 #include "nat/peer_table.hpp"
-#include "nat/ping_allowance.hpp"
 #include "nat/queue_level.hpp"
 #include "nat/receiver.hpp"
 #include "nat/registration.hpp"
@@ -24,9 +24,11 @@
 #include "nat/seal.hpp"
 #include "nat/sender.hpp"
 #include "nat/session_table.hpp"
+#include "nat/status_report.hpp"
 #include "nat/stun_client.hpp"
 #include "nat/topic_keys.hpp"
 #include "nat/topic_view.hpp"
+#include "nat/unproven_allowance.hpp"
 
 #include <array>
 #include <cstddef>
@@ -90,6 +92,8 @@ class peer {
   void on_datagram(time_point now, unix_millis wall, const endpoint& from, byte_view datagram);
   /// A datagram came to the socket that `next_aside` is sent from.
   void on_aside(time_point now, const endpoint& from, byte_view datagram);
+  /// ICMP says that nobody listens at this address, to which something was sent.
+  void on_unreachable(time_point now, const endpoint& at);
   /// `count` datagrams of `datagrams()` were sent.
   void on_sent(time_point now, std::size_t count);
   /// The answer to a STUN lookup; empty where no name resolved, `error` then says why.
@@ -129,6 +133,7 @@ class peer {
   /// Everything that grows, and how far it may.
   std::array<queue_level, 10> queues() const;
   const peer_counters& counters() const { return counters_; }
+  status_report status(time_point now) const;
   const peer_table& seeds() const { return table_; }
   const session_table& sessions() const { return sessions_; }
   const topic_keys& keys() const { return keys_; }
@@ -171,6 +176,9 @@ class peer {
   void ping_sessions(time_point now);
   void ping_due(time_point now, session& who);
   duration ping_slot() const;
+
+  // peer_status.cpp
+  own_side own() const;
   void note_path(time_point now, session& who);
 
   // peer_coordinator.cpp
@@ -225,7 +233,8 @@ class peer {
   outbox outbox_;
   relay_queue relay_;
   pacer ping_pacer_;
-  ping_allowance allowance_;
+  unproven_allowance pings_allowed_{unproven_pings};
+  unproven_allowance data_allowed_{unproven_data};
   note_queue notes_;
   peer_counters counters_;
   std::deque<coordinator_command> commands_;

@@ -1,4 +1,5 @@
-// The peers a natpeer knows by their addresses alone, as the seed protocol does: who is listed, who was heard, who is to be pinged when.
+// The peers a natpeer knows by their addresses alone, as the seed protocol does: who is listed, who was heard, who is to
+// be pinged when.
 #pragma once
 
 #include "nat/endpoint.hpp"
@@ -10,9 +11,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
-#include <deque>
 #include <functional>
-#include <map>
 #include <string>
 #include <vector>
 
@@ -24,17 +23,30 @@ namespace nat {
 constexpr std::uint64_t default_seed_rate = 8'000'000;  // bit/s
 
 struct known_peer {
+  // Who was not heard for so long may be there no more (RFC 7675, 5.1), and gets little DATA,
+  static constexpr duration consent = std::chrono::seconds(30);
+  // and after this few PINGs, too. A way between two NATs that was blocked for less opens again within an interval.
+  static constexpr duration patience = std::chrono::minutes(5);
+
   std::string name;
   endpoint address;
   time_point known_since{};    ///< also when its first PING was due
   bool heard = false;          ///< a valid packet came from exactly this address
-  time_point last_heard{};     ///< meaningful once heard
+  time_point first_heard{};    ///< these two are meaningful once heard
+  time_point last_heard{};
   deadline kept_until;         ///< set while the newest list lacks it (see `peer_table::update`)
   std::uint64_t received = 0;  ///< DATA packets
-  std::size_t unproven = 0;    ///< bytes of DATA sent to it while it was not heard
+  std::uint64_t bytes_received = 0;
+  std::uint64_t bytes_sent = 0;
+  bool unreachable = false;    ///< ICMP has said so since it was heard
   name_tag tag{};              ///< what a PING of its shows, should it be one of ours
   bool is_ours = false;        ///< it has proved to be: a session takes care of it
   pacer budget{default_seed_rate};
+
+  /// It is there, and takes what we send.
+  bool has_consent(time_point now) const { return heard && !unreachable && now - last_heard < consent; }
+  /// Its NAT is to be kept open, or to be opened again.
+  bool may_come_back(time_point now) const { return heard && !unreachable && now - last_heard < patience; }
 };
 
 class peer_table {
@@ -49,9 +61,6 @@ class peer_table {
   // A packet may come from a peer before the list that names it: the first few senders are remembered this long.
   static constexpr duration remember_stranger = std::chrono::seconds(5);
   static constexpr std::size_t max_strangers = 64;
-  // What was sent to an address that did not answer counts when it is listed again, under whatever name: else a list
-  // that names it each second would have it flooded. Of more addresses than this the oldest is forgotten.
-  static constexpr std::size_t max_spent = max_roster_peers;
 
   struct changes {
     std::vector<std::size_t> appeared;  ///< indices into `peers()`, after the update
@@ -65,6 +74,8 @@ class peer_table {
   /// A valid packet came. Returns the peer, or null where nobody known has this address (which is remembered for a
   /// while). `first` tells whether it is the first ever.
   known_peer* on_heard(time_point now, const endpoint& from, bool& first);
+  /// ICMP says that nobody listens there. Whether anybody known has this address.
+  bool on_unreachable(const endpoint& at);
 
   /// Forgets what was kept only for a while; returns who left.
   std::vector<known_peer> expire(time_point now);
@@ -87,8 +98,6 @@ class peer_table {
   static bool expired(const known_peer& peer, time_point now);
   void reindex();
   bool heard_as_stranger(time_point now, const endpoint& from) const;
-  std::size_t spent_on(const endpoint& address) const;
-  void remember_spent(const known_peer& gone);
 
   std::vector<known_peer> peers_;  // in the order of the list
   // Ordered, not hashed: a coordinator chooses the addresses, and could choose them to collide.
@@ -96,8 +105,6 @@ class peer_table {
   std::size_t kept_ = 0;                             // peers with `kept_until`
   std::array<stranger, max_strangers> strangers_{};  // a ring: the oldest makes room
   std::size_t next_stranger_ = 0;
-  std::map<endpoint, std::size_t> spent_;  // `unproven` of those that left
-  std::deque<endpoint> spent_order_;       // its keys, the oldest first
 };
 
 }  // namespace nat

@@ -10,6 +10,7 @@
 #include "nat/relay_queue.hpp"
 #include "nat/seal.hpp"
 #include "nat/session_table.hpp"
+#include "nat/unproven_allowance.hpp"
 
 #include <algorithm>
 #include <cstddef>
@@ -68,17 +69,13 @@ class sender {
     session_table& ours;
     outbox& out;
     relay_queue& relay;
+    unproven_allowance& unproven;  ///< of DATA
   };
 
   bool wants_input() const { return gate_.is_open() && splitter_.wants_input(); }
   void on_input(byte_view chunk) { splitter_.push(chunk); }
   void on_input_end() { splitter_.end(); }
   void on_peers_changed(time_point now, std::span<const start_gate::awaited> peers) { gate_.update(now, peers); }
-
-  // Design, 2.3. An address that was never heard gets so much, one that fell silent for `consent` (RFC 7675, 5.1) what is
-  // left of it.
-  static constexpr std::size_t max_unproven = 65'536;
-  static constexpr duration consent = std::chrono::seconds(30);
 
   /// Puts what may be sent now into `out` and the relay's queue, for each who may have it.
   void pump(time_point now, const surroundings& to);

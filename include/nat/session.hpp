@@ -91,13 +91,17 @@ class session {
 
   deadline next_deadline() const { return earliest(paths_.next_deadline(), order_.next_deadline()); }
   std::size_t held_bytes() const { return order_.held_bytes(); }
+  /// DATA packets of its that never came, of this run of it.
+  std::uint64_t lost() const { return lost_ + order_.skipped(); }
 
   // What the coordinator says of it.
   peer_id relay_id = 0;  ///< 0: it is not known to a coordinator that relays
   std::optional<nat_behavior> nat;
   bool awaits_punch = false;  ///< it was given time to ping first
   bool was_punched = false;   ///< it was told that we ping
-  std::string told_path;      ///< what was last said of the path in use
+  // What the user was last told of the path in use.
+  time_point told_path_of{};  ///< the choice's moment
+  std::uint8_t told_obstacle = 0;
   std::uint64_t payloads = 0;  ///< received
   std::uint64_t payload_bytes = 0;
 
@@ -126,6 +130,7 @@ class session {
   replay_window<data_window> data_seen_;
   std::optional<payload_opener> opener_;
   reorder_buffer order_;
+  std::uint64_t lost_ = 0;  ///< that an earlier `order_` gave up
   std::optional<endpoint> seen_as_;
 };
 

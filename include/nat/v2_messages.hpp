@@ -39,6 +39,7 @@ struct candidate {
 
 /// How a client's NAT maps (RFC 4787, 4.1), as the client found out itself.
 enum class nat_mapping : std::uint8_t { unknown, independent, dependent };
+std::string_view to_string(nat_mapping mapping);
 
 struct nat_behavior {
   nat_mapping mapping = nat_mapping::unknown;

@@ -83,6 +83,7 @@ path* path_set::find(const endpoint& at) {
 
 path* path_set::learn(time_point now, const endpoint& from) {
   if (auto* known = find(from)) return known;
+  if (!learned_.ready(now, learning)) return nullptr;
   const auto is_learned = [](const path& each) { return each.kind == path_kind::reflexive && !each.offered; };
   if (std::ranges::count_if(paths_, is_learned) == static_cast<std::ptrdiff_t>(max_learned)) {
     std::optional<std::size_t> oldest;
@@ -93,6 +94,7 @@ path* path_set::learn(time_point now, const endpoint& from) {
     if (!oldest) return nullptr;
     remove(*oldest);
   }
+  learned_.take(now, learning);
   auto& added = paths_.emplace_back();
   added.kind = path_kind::reflexive;
   added.at = from;
@@ -104,6 +106,8 @@ void path_set::remove(std::size_t index) {
   assert(index != relay_index);
   if (chosen_ && *chosen_ == index) chosen_.reset();
   if (chosen_ && *chosen_ > index) --*chosen_;
+  forgotten_sent_ += paths_[index].bytes_sent;
+  forgotten_received_ += paths_[index].bytes_received;
   paths_.erase(paths_.begin() + static_cast<std::ptrdiff_t>(index));
 }
 
@@ -124,11 +128,18 @@ void path_set::on_echo(time_point now, path& by, duration round_trip) {
   }
   const bool was_idle = by.echoed_at && by.asked_at && *by.asked_at - *by.echoed_at >= by.keepalive;
   if (was_idle) by.keepalive = std::min(by.keepalive * 3 / 2, by.keepalive_ceiling);
-  if (by.asked_at) ++by.pings_echoed;
+  if (by.asked_at) by.loss -= by.loss * loss_weight;
+  by.refused = false;
   by.echoed_at = now;
   by.asked_at.reset();
   if (round_trip > duration{}) by.rtt = smoothed(by.rtt, round_trip);
   schedule(now, by);
+}
+
+void path_set::on_unreachable(time_point now, path& at) {
+  if (!is_valid(now, at)) return;
+  at.refused = true;
+  if (!at.asked_at) at.next_probe = now;
 }
 
 void path_set::forget_proofs(time_point now) {
@@ -202,7 +213,7 @@ path* path_set::next_due(time_point now) {
 
 void path_set::on_pinged(time_point now, path& by) {
   ++by.probes;
-  ++by.pings_sent;
+  if (is_valid(now, by) && in_doubt(now, by)) by.loss += (1 - by.loss) * loss_weight;
   if (!by.asked_at) by.asked_at = now;
   schedule(now, by);
 }
@@ -221,7 +232,7 @@ bool path_set::is_valid(time_point now, const path& of) const {
 }
 
 bool path_set::in_doubt(time_point now, const path& of) const {
-  return of.asked_at && now - *of.asked_at > doubt_after + 3 * of.rtt;
+  return of.refused || (of.asked_at && now - *of.asked_at > doubt_after + 3 * of.rtt);
 }
 
 void path_set::lose(time_point now, path& of) {
@@ -231,6 +242,8 @@ void path_set::lose(time_point now, path& of) {
   of.echoed_at.reset();
   of.asked_at.reset();
   of.rtt = duration{};
+  of.loss = 0;
+  of.refused = false;
   begin(now, of);
 }
 
@@ -244,6 +257,31 @@ std::optional<std::size_t> path_set::best(time_point now) const {
 }
 
 void path_set::choose(time_point now) {
+  choose_direct(now);
+  note_choice(now);
+}
+
+void path_set::note_choice(time_point now) {
+  const auto* by = chosen();
+  const bool relay = by != nullptr && by->is_relay();
+  const auto direct = by != nullptr && !relay ? std::optional(by->at) : std::nullopt;
+  if (relay == used_relay_ && direct == used_) return;
+  const auto* before = used_ ? find(*used_) : nullptr;
+  const bool before_works = before != nullptr && is_valid(now, *before) && !in_doubt(now, *before);
+  choice_.since = now;
+  if (direct) {
+    choice_.why = !used_ ? choice_reason::direct_answered
+                         : before_works ? choice_reason::better : choice_reason::other_silent;
+  } else if (relay) {
+    choice_.why = used_ ? choice_reason::direct_silent : choice_reason::relay_answered;
+  } else {
+    choice_.why = choice_reason::nothing_left;
+  }
+  used_relay_ = relay;
+  used_ = direct;
+}
+
+void path_set::choose_direct(time_point now) {
   for (auto i = paths_.size(); i-- > 0;) {
     auto& each = paths_[i];
     const bool silent = each.echoed_at && each.asked_at && now - *each.asked_at >= lost_after;
@@ -284,6 +322,24 @@ route path_set::route(time_point now) const {
 const path* path_set::chosen() const {
   if (chosen_) return &paths_[*chosen_];
   return relay_works_ && paths_[relay_index].echoed_at ? &paths_[relay_index] : nullptr;
+}
+
+bool path_set::is_trying(time_point now) const {
+  return std::ranges::any_of(paths_, [&](const path& each) {
+    return !each.is_relay() && (is_held(now, each) || each.probes <= eager_probes);
+  });
+}
+
+std::uint64_t path_set::bytes_sent() const {
+  auto sum = forgotten_sent_;
+  for (const auto& each : paths_) sum += each.bytes_sent;
+  return sum;
+}
+
+std::uint64_t path_set::bytes_received() const {
+  auto sum = forgotten_received_;
+  for (const auto& each : paths_) sum += each.bytes_received;
+  return sum;
 }
 
 }  // namespace nat

@@ -191,7 +191,7 @@ void peer::settle(time_point now) {
   settle_registration(now);
   settle_commands(now);
   const auto packets = sender_.packets();
-  sender_.pump(now, {sealer_, random_, table_.peers(), !keys_.is_keyed(), sessions_, outbox_, relay_});
+  sender_.pump(now, {sealer_, random_, table_.peers(), !keys_.is_keyed(), sessions_, outbox_, relay_, data_allowed_});
   if (sender_.packets() != packets) {  // paths that carry DATA are asked more often
     sessions_.for_each([&](const session& who) { next_session_ = earliest(next_session_, who.next_deadline()); });
   }

@@ -58,7 +58,7 @@ void peer::take_seeds(time_point now, const roster& list, bool keep_missing) {
       ours->paths().offer(now, {&offer, 1});
       who.is_ours = ours->is_fresh();
     }
-    if (who.heard || allowance_.take(now, who.address)) ping(now, who.address);
+    if (who.heard || pings_allowed_.take(now, who.address)) ping(now, who.address);
   }
   on_peers_changed(now);
 }

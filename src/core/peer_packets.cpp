@@ -30,6 +30,17 @@ void peer::on_packet(const arrival& how, byte_view datagram) {
   on_sealed_data(how, std::get<data_header>(*header), datagram);
 }
 
+void peer::on_unreachable(time_point now, const endpoint& at) {
+  table_.on_unreachable(at);
+  sessions_.for_each([&](session& who) {
+    auto* by = who.paths().find(at);
+    if (by == nullptr) return;
+    who.paths().on_unreachable(now, *by);
+    on_session_changed(now, who);
+  });
+  settle(now);
+}
+
 /// A packet of the seed protocol: an address is all that tells who sent it.
 void peer::on_unsealed(const arrival& how, const packet& decoded) {
   const bool is_data = decoded.kind == packet_kind::data;
@@ -50,10 +61,12 @@ void peer::on_unsealed(const arrival& how, const packet& decoded) {
   }
   if (first) {
     note_peer(how.now, note_kind::peer_heard, who->name, who->address);
-    allowance_.forget(*how.from);
+    pings_allowed_.forget(*how.from);
     ping(how.now, *how.from);  // its NAT may have dropped our PINGs until now
     on_peers_changed(how.now);
   }
+  data_allowed_.forget(*how.from);
+  who->bytes_received += header_size + decoded.payload.size();
   if (!is_data) return;
   ++who->received;
   write_out(how.now, {who->name, who->address, how.wall}, decoded.payload);
@@ -103,11 +116,12 @@ void peer::on_sealed_ping(const arrival& how, const ping_header& ping) {
   auto* by = how.from ? who->paths().learn(how.now, *how.from) : &who->paths().relay();
   if (by == nullptr) return;  // more addresses than a peer has
   const auto news = who->on_ping(how.now, challenges_, *by, ping, self_);
-  if (by->echoed_at == how.now && how.from) allowance_.forget(*how.from);
+  if (by->echoed_at == how.now && how.from) pings_allowed_.forget(*how.from);
   if (news.wants_answer || news.became_fresh) {
-    const bool wants_answer = !who->paths().is_valid(how.now, *by) || !who->accepts();
+    const bool is_proven = by->is_relay() || who->paths().is_valid(how.now, *by);
+    const bool wants_answer = !is_proven || !who->accepts();
     if (wants_answer) who->paths().on_pinged(how.now, *by);
-    this->ping(how.now, *who, *by, wants_answer);
+    if (is_proven || pings_allowed_.take_answer(how.now, by->at)) this->ping(how.now, *who, *by, wants_answer);
   }
   if (news.became_fresh) {
     sessions_.on_fresh(*who);
@@ -170,7 +184,6 @@ void peer::ping(time_point now, const endpoint& to) {
 }
 
 void peer::ping(time_point now, session& who, path& on, bool wants_answer) {
-  if (!on.is_relay() && !who.paths().is_valid(now, on) && !allowance_.take(now, on.at)) return;
   if (!outbox_.has_room(header_size, 1) || !ping_pacer_.ready(now)) return;
   ping_pacer_.on_sent(now, header_size);
   auto header = who.make_ping(now, challenges_, on, wants_answer, own_tag_);
@@ -190,10 +203,10 @@ duration peer::ping_slot() const {
   return config_.ping_interval / static_cast<duration::rep>(std::max<std::size_t>(1, table_.size()));
 }
 
-/// One of ours that is known by its address alone, and to which no path works, is pinged as a seed peer is: without a
+/// A PING to who does not answer is futile, mostly: it gets few. One of ours that is known by its address alone, and to which no path works, is pinged as a seed peer is: without a
 /// coordinator that tells when, two that ping rarely do not open their NATs at the same time.
 bool peer::wants_ping(time_point now, const known_peer& to) {
-  if (!to.is_ours) return to.heard || allowance_.take(now, to.address);
+  if (!to.is_ours) return to.may_come_back(now) || pings_allowed_.take(now, to.address);
   const auto* who = sessions_.by_name(to.name);
   return who == nullptr || who->paths().chosen() == nullptr;
 }
@@ -211,7 +224,10 @@ void peer::ping_seeds_in_turn(time_point now) {
 }
 
 void peer::ping_due(time_point now, session& who) {
-  while (auto* on = who.paths().next_due(now)) ping(now, who, *on, true);
+  while (auto* on = who.paths().next_due(now)) {
+    const bool is_proven = on->is_relay() || who.paths().is_valid(now, *on);
+    if (is_proven || pings_allowed_.take(now, on->at)) ping(now, who, *on, true);
+  }
 }
 
 void peer::ping_sessions(time_point now) {
@@ -236,22 +252,6 @@ void peer::on_session_changed(time_point now, session& who) {
   ping_due(now, who);
   note_path(now, who);
   next_session_ = earliest(next_session_, who.next_deadline());
-}
-
-void peer::note_path(time_point now, session& who) {
-  const auto* by = who.paths().chosen();
-  std::string told;
-  if (by == nullptr) {
-    if (who.told_path.empty()) return;  // there was none before
-    told = "no path";
-  } else if (by->is_relay()) {
-    told = "by relay";
-  } else {
-    told = "direct, " + std::string(to_string(by->kind)) + ' ' + by->at.to_string();
-  }
-  if (told == who.told_path) return;
-  who.told_path = told;
-  notes_.push(now, {.kind = note_kind::path_changed, .name = who.name(), .text = std::move(told)});
 }
 
 }  // namespace nat

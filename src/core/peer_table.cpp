@@ -28,8 +28,7 @@ peer_table::changes peer_table::update(time_point now, const roster& list, const
     peer.address = entry.address;
     peer.known_since = now;
     peer.heard = heard_as_stranger(now, entry.address);
-    peer.last_heard = now;
-    peer.unproven = peer.heard ? 0 : spent_on(entry.address);
+    peer.first_heard = peer.last_heard = now;
   }
   keep_or_drop(now, keep_missing, stays, updated, result.left);
   peers_ = std::move(updated);
@@ -55,7 +54,6 @@ void peer_table::keep_or_drop(time_point now, bool keep_missing, const std::vect
     const bool replaced = addresses.contains(missing.address) || names.contains(missing.name);
     const bool keep = missing.kept_until && !replaced && !expired(missing, now) && updated.size() < max_roster_peers;
     kept_ += keep ? 1 : 0;
-    if (!keep) remember_spent(missing);
     (keep ? updated : left).push_back(std::move(missing));
   }
 }
@@ -70,9 +68,17 @@ known_peer* peer_table::on_heard(time_point now, const endpoint& from, bool& fir
   }
   auto& peer = peers_[at->second];
   first = !std::exchange(peer.heard, true);
+  if (first) peer.first_heard = now;
   peer.last_heard = now;
-  peer.unproven = 0;
+  peer.unreachable = false;
   return &peer;
+}
+
+bool peer_table::on_unreachable(const endpoint& at) {
+  const auto known = index_.find(at);
+  if (known == index_.end()) return false;
+  peers_[known->second].unreachable = true;
+  return true;
 }
 
 std::vector<known_peer> peer_table::expire(time_point now) {
@@ -80,7 +86,6 @@ std::vector<known_peer> peer_table::expire(time_point now) {
   if (kept_ == 0) return left;
   std::erase_if(peers_, [&](known_peer& peer) {
     if (!expired(peer, now)) return false;
-    remember_spent(peer);
     left.push_back(std::move(peer));
     return true;
   });
@@ -115,29 +120,6 @@ bool peer_table::heard_as_stranger(time_point now, const endpoint& from) const {
   return std::ranges::any_of(strangers_, [&](const stranger& known) {
     return known.heard_at && known.from == from && now - *known.heard_at < remember_stranger;
   });
-}
-
-/// The address may be known already, under another name.
-std::size_t peer_table::spent_on(const endpoint& address) const {
-  const auto known = index_.find(address);
-  const auto before = known == index_.end() ? 0 : peers_[known->second].unproven;
-  const auto gone = spent_.find(address);
-  return std::max(before, gone == spent_.end() ? 0 : gone->second);
-}
-
-void peer_table::remember_spent(const known_peer& gone) {
-  const auto known = spent_.find(gone.address);
-  if (known != spent_.end()) {
-    known->second = gone.unproven;
-    return;
-  }
-  if (gone.unproven == 0) return;
-  if (spent_.size() == max_spent) {
-    spent_.erase(spent_order_.front());
-    spent_order_.pop_front();
-  }
-  spent_.emplace(gone.address, gone.unproven);
-  spent_order_.push_back(gone.address);
 }
 
 }  // namespace nat

@@ -1,6 +1,6 @@
 #include "nat/relay_meter.hpp"
 
-#include <cassert>
+#include <chrono>
 
 namespace nat {
 namespace {
@@ -9,19 +9,6 @@ namespace {
 allowance bits_per_second(std::uint64_t bits, std::uint64_t burst) { return {bits, std::chrono::seconds(8), burst}; }
 
 }  // namespace
-
-duration allowance::time_for(std::uint64_t spent) const {
-  if (amount == 0) return duration::zero();
-  // In doubles: the product of a day in nanoseconds and a frame for thousands does not fit 64 bits.
-  const auto time = static_cast<double>(spent) / static_cast<double>(amount) * static_cast<double>(per.count());
-  constexpr auto longest = static_cast<double>(token_bucket::longest_debt.count());
-  return duration(static_cast<duration::rep>(std::min(time, longest)));
-}
-
-void token_bucket::take(time_point now, const allowance& limit, std::uint64_t spent) {
-  assert(ready(now, limit));
-  if (limit.amount != 0) full_at_ = std::max(full_at_, now) + limit.time_for(spent);
-}
 
 relay_meter::relay_meter(const relay_limits& limits)
     : rate_(bits_per_second(limits.rate, relay_burst)),

@@ -22,14 +22,6 @@ void start_gate::update(time_point now, std::span<const awaited> peers) {
   open_ = !wake_;
 }
 
-namespace {
-
-bool has_consent(time_point now, const known_peer& peer) {
-  return peer.heard && now - peer.last_heard < sender::consent;
-}
-
-}  // namespace
-
 void sender::pump(time_point now, const surroundings& to) {
   held_up_until_.reset();
   // Asked after every event: without input it costs nothing, however many peers there are.
@@ -67,8 +59,8 @@ void sender::choose_recipients(time_point now, const surroundings& to) {
   directs_.clear();
   relayed_.clear();
   for (auto& seed : to.seeds) {
-    if (seed.is_ours || !to.seeds_too) continue;
-    if (has_consent(now, seed) || seed.unproven + max_datagram <= max_unproven) {
+    if (seed.is_ours || seed.unreachable || !to.seeds_too) continue;
+    if (seed.has_consent(now) || to.unproven.has(now, seed.address, max_datagram)) {
       directs_.push_back({seed.address, &seed, nullptr});
     }
   }
@@ -86,13 +78,12 @@ void sender::choose_recipients(time_point now, const surroundings& to) {
 
 void sender::address_burst(time_point now, const surroundings& to) {
   for (auto& [at, seed, via] : directs_) {
-    const bool proven = seed == nullptr || has_consent(now, *seed);
+    const bool proven = seed == nullptr || seed->has_consent(now);
     for (const auto packet : burst_) {
-      if (!proven && seed->unproven + packet.size > max_unproven) break;
       if (seed != nullptr && !seed->budget.ready(now)) break;  // it cannot say that it is too much
+      if (!proven && !to.unproven.take(now, at, packet.size)) break;
       if (seed != nullptr) seed->budget.on_sent(now, packet.size);
-      if (!proven) seed->unproven += packet.size;
-      if (via != nullptr) via->bytes_sent += packet.size;
+      (seed != nullptr ? seed->bytes_sent : via->bytes_sent) += packet.size;
       to.out.send(packet, at);
     }
   }

@@ -33,7 +33,7 @@ void session::revive(time_point now) {
   relay_id = 0;
   nat.reset();
   awaits_punch = was_punched = false;
-  told_path.clear();
+  lost_ += order_.skipped();
   order_ = {};  // numbers that went to others meanwhile are not waited for
 }
 
@@ -114,6 +114,7 @@ void session::adopt(time_point now, sender_id id) {
   data_seen_ = {};
   opener_.reset();
   order_ = {};
+  lost_ = 0;
 }
 
 ping_header session::make_ping(time_point now, const challenges& ours, const path& on, bool wants_answer,

@@ -395,6 +395,8 @@ result<v2::client_message> decode_client_message(std::string_view text) {
   return decode<v2::client_message>(text, max_v2_client_message, read);
 }
 
+std::string_view to_string(nat_mapping mapping) { return mapping_names[static_cast<std::size_t>(mapping)]; }
+
 std::string encode_client_message(const v2::client_message& message) { return encode(message); }
 std::string encode_server_message(const v2::server_message& message) { return encode(message); }
 

@@ -14,6 +14,7 @@
 #include "nat/address_tokens.hpp"
 #include "nat/coordinator.hpp"
 #include "nat/join_query.hpp"
+#include "nat/net/clock.hpp"
 #include "nat/net/process.hpp"
 #include "nat/net/random_pool.hpp"
 #include "nat/net/ws_server.hpp"
@@ -50,17 +51,7 @@ constexpr std::size_t lobby = 128;       // sockets beyond the registered ones, 
 constexpr std::size_t other_files = 16;  // stderr, epoll, the listening sockets, with room to spare
 constexpr auto warning_spacing = std::chrono::minutes(1);  // between two warnings of one kind
 
-nat::time_point to_engine(std::chrono::steady_clock::time_point at) { return nat::time_point(at.time_since_epoch()); }
-
-std::chrono::steady_clock::time_point from_engine(nat::time_point at) {
-  return std::chrono::steady_clock::time_point(at.time_since_epoch());
-}
-
-instant now() {
-  const auto wall = std::chrono::system_clock::now().time_since_epoch();
-  return {to_engine(std::chrono::steady_clock::now()),
-          std::chrono::duration_cast<std::chrono::milliseconds>(wall).count()};
-}
+instant now() { return {nat::net::steady_now(), nat::net::wall_now()}; }
 
 ws_answer answer(unsigned status, std::string reason) {
   return {.status = status, .text = std::move(reason), .id = 0, .retry_after = std::nullopt, .subprotocol = {}};
@@ -253,7 +244,7 @@ void service::wake_at_deadline() {
   // Waking early does no harm, and spares a timer's change for most events.
   if (stopping_ || !next || (waking_at_ && *waking_at_ <= *next)) return;
   waking_at_ = next;
-  wake_.expires_at(from_engine(*next));
+  wake_.expires_at(nat::net::to_steady(*next));
   wake_.async_wait([this](const boost::system::error_code& error) {
     if (error) return;
     waking_at_.reset();

@@ -1,8 +1,8 @@
 #include "stun_ports.hpp"
 
+#include "nat/net/clock.hpp"
 #include "nat/stun_server.hpp"
 
-#include <chrono>
 #include <exception>
 #include <limits>
 
@@ -12,12 +12,6 @@
 #include <system_error>
 
 namespace natcoord {
-namespace {
-
-nat::time_point now() { return nat::time_point(std::chrono::steady_clock::now().time_since_epoch()); }
-
-}  // namespace
-
 stun_ports::stun_ports(boost::asio::io_context& io, const nat::ip_address& listen, std::uint16_t port,
                        const nat::address_tokens& tokens)
     : io_(io), tokens_(tokens) {
@@ -64,7 +58,7 @@ boost::asio::awaitable<void> stun_ports::pump(nat::net::udp_link& link) {
     replies.reserve(requests.size());  // what is sent views them
     answers.clear();
     copies.clear();
-    const auto at = now();
+    const auto at = nat::net::steady_now();
     for (const auto& request : requests) {
       auto reply = nat::answer_stun(at, request.bytes, request.from, &tokens_);
       if (!reply) continue;

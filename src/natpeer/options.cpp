@@ -5,6 +5,7 @@
 #include "nat/text.hpp"
 
 #include "keys.hpp"
+#include "status.hpp"
 #include "values.hpp"
 
 #include <algorithm>
@@ -53,6 +54,8 @@ struct raw_options {
   std::string rate = "20M";
   std::string seed_rate = "8M";
   std::string quit_on_eof;
+  std::string status_socket;
+  bool json = false;
   std::string log_level = "info";
   bool verbose = false;
   bool quiet = false;
@@ -159,6 +162,7 @@ options read(const raw_options& raw, bool quit_on_eof) {
   if (quit_on_eof)
     out.engine.quit_on_eof = raw.quit_on_eof.empty() ? 1s : duration_of("--quit-on-eof", raw.quit_on_eof, 1s);
 
+  out.status_socket = raw.status_socket;
   out.engine.key = read_key(raw.key_file, out.engine.topic);
   out.log_level = raw.verbose ? "debug" : raw.quiet ? "warn" : raw.log_level;
   return out;
@@ -206,6 +210,8 @@ std::variant<options, int> parse_options(int argc, const char* const* argv) {
   auto* quit =
       add(app, "--quit-on-eof", raw.quit_on_eof, "[SECONDS]", "end so long after the last packet of stdin (default: 1)")
           ->expected(0, 1);
+  add(app, "--status-socket", raw.status_socket, "PATH",
+      "tell the status, as JSON, to who connects to this Unix socket (default: none)");
   add(app, "--log-level", raw.log_level, "LEVEL", "trace, debug, info, warn, error or off (default: info)")
       ->check(CLI::IsMember({"trace", "debug", "info", "warn", "error", "off"}));
   app.add_flag("-v,--verbose", raw.verbose, "log more: --log-level debug");
@@ -219,11 +225,15 @@ std::variant<options, int> parse_options(int argc, const char* const* argv) {
       "Options with a value can be set in the environment: NATPEER_TOPIC, NATPEER_PING_INTERVAL, and so on.\n"
       "A secret key comes from --key-file, NATPEER_KEY (as keygen prints it) or NATPEER_PASSPHRASE (any phrase).");
 
+  auto* status = app.add_subcommand("status", "show the peers and paths of the natpeer with this --status-socket");
+  status->fallthrough();
+  status->add_flag("--json", raw.json, "print the JSON as it is, not a table");
   auto* keygen = app.add_subcommand("keygen", "print a new secret key for --key-file or NATPEER_KEY");
 
   try {
     app.parse(argc, argv);
     if (keygen->parsed()) return run_keygen();
+    if (status->parsed()) return run_status(raw.status_socket, raw.json);
     if (raw.topic.empty()) throw usage_error("--topic is required");
     return read(raw, quit->count() > 0);
   } catch (const CLI::ParseError& error) {

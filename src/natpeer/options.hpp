@@ -27,6 +27,7 @@ struct options {
   std::vector<host_port> stun;     ///< empty with `engine.advertise` only
   nat::ip_address bind;            ///< `::`: every address, IPv4 and IPv6
   std::uint16_t bind_port = 0;     ///< 0: any free port
+  std::string status_socket;       ///< a path; empty: none
   std::string log_level = "info";  ///< one of spdlog's names
 };
 

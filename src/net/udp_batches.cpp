@@ -6,9 +6,13 @@
 #include <cerrno>
 #include <cstring>
 #include <numeric>
+#include <utility>
 
 #include <netinet/in.h>
 #include <netinet/udp.h>
+#if defined(__linux__)
+#include <linux/errqueue.h>
+#endif
 
 namespace nat::net {
 namespace {
@@ -153,18 +157,74 @@ std::span<const datagram_in> udp_link::batches::receive() {
       take_message(at, messages[at].msg_hdr, messages[at].msg_len);
     }
     counters_.received += arrived_.size();
+    saw_error_ |= count < 0;
     return arrived_;
   }
 #endif
   for (std::size_t i = 0; i < batch_size; ++i) {
     prepare_receive(i);
     const auto size = ::recvmsg(fd_, &headers_[i], 0);
+    saw_error_ |= size < 0;
     if (size < 0) break;
     take_message(i, headers_[i], static_cast<std::size_t>(size));
   }
   counters_.received += arrived_.size();
   return arrived_;
 }
+
+#if defined(__linux__) && defined(IP_RECVERR) && defined(IPV6_RECVERR)
+
+namespace {
+
+/// Whether an entry of the error queue says that its destination cannot be reached. A datagram that is too big is none.
+bool is_unreachable(const msghdr& message) {
+  auto* header = const_cast<msghdr*>(&message);
+  for (auto* at = CMSG_FIRSTHDR(header); at != nullptr; at = CMSG_NXTHDR(header, at)) {
+    const bool is_error = (at->cmsg_level == IPPROTO_IP && at->cmsg_type == IP_RECVERR) ||
+                          (at->cmsg_level == IPPROTO_IPV6 && at->cmsg_type == IPV6_RECVERR);
+    if (!is_error) continue;
+    const auto error = control_value<sock_extended_err>(*at);
+    const bool from_icmp = error.ee_origin == SO_EE_ORIGIN_ICMP || error.ee_origin == SO_EE_ORIGIN_ICMP6;
+    return from_icmp && error.ee_errno != EMSGSIZE;
+  }
+  return false;
+}
+
+}  // namespace
+
+void udp_link::batches::enable_errors() {
+  const int on = 1;
+  // Of a socket for both families each is told by its own.
+  ::setsockopt(fd_, IPPROTO_IP, IP_RECVERR, &on, sizeof on);
+  if (family_ == AF_INET6) ::setsockopt(fd_, IPPROTO_IPV6, IPV6_RECVERR, &on, sizeof on);
+}
+
+void udp_link::batches::take_errors(const std::function<void(const endpoint&)>& on_unreachable) {
+  if (!std::exchange(saw_error_, false)) return;
+  for (std::size_t n = 0; n < max_errors; ++n) {
+    sockaddr_storage to{};
+    std::array<std::uint8_t, 1> byte;  // of the datagram, which nobody wants
+    iovec vector{byte.data(), byte.size()};
+    control_buffer control;
+    msghdr message{};
+    message.msg_name = &to;
+    message.msg_namelen = sizeof to;
+    message.msg_iov = &vector;
+    message.msg_iovlen = 1;
+    message.msg_control = control.bytes.data();
+    message.msg_controllen = control.bytes.size();
+    if (::recvmsg(fd_, &message, MSG_ERRQUEUE | MSG_DONTWAIT) < 0) return;
+    if (message.msg_namelen > 0 && is_unreachable(message)) on_unreachable(from_sockaddr(to));
+  }
+  saw_error_ = true;  // there may be more, after the datagrams
+}
+
+#else
+
+void udp_link::batches::enable_errors() {}
+void udp_link::batches::take_errors(const std::function<void(const endpoint&)>&) {}
+
+#endif
 
 std::size_t udp_link::batches::run_length(std::span<const datagram_out> datagrams) const {
   const auto& first = datagrams.front();
@@ -216,6 +276,7 @@ bool udp_link::batches::send_one(const datagram_out& datagram) {
       return true;
     }
     if (would_block(errno)) return false;
+    saw_error_ = true;
   }
   ++counters_.send_errors;
   return true;

@@ -5,6 +5,7 @@
 #include "nat/net/udp_link.hpp"
 
 #include <array>
+#include <functional>
 #include <memory>
 #include <vector>
 
@@ -21,6 +22,11 @@ class udp_link::batches {
   std::span<const datagram_in> receive();
   std::size_t send(std::span<const datagram_out> datagrams);
 
+  /// Has the kernel keep ICMP errors for `take_errors`, where it does that.
+  void enable_errors();
+  /// Hands out what ICMP has said of which destination since the last call. Costs nothing while there was no sign of it.
+  void take_errors(const std::function<void(const endpoint&)>& on_unreachable);
+
   const udp_counters& counters() const { return counters_; }
 
  private:
@@ -32,6 +38,7 @@ class udp_link::batches {
   static constexpr std::size_t max_segments = 64;
   static constexpr std::size_t max_segmented_bytes = 65507;
   static constexpr std::size_t max_send_iovecs = 256;
+  static constexpr std::size_t max_errors = 64;  // that are taken between two batches of datagrams
 
   struct alignas(16) control_buffer {
     std::array<std::uint8_t, control_size> bytes;
@@ -51,6 +58,7 @@ class udp_link::batches {
   bool tell_destination_;
   bool batched_;
   bool segmentation_ = false;
+  bool saw_error_ = false;  ///< a call has failed, or found nothing: there may be ICMP errors
   udp_counters counters_;
   std::unique_ptr<std::uint8_t[]> buffers_;
   std::vector<datagram_in> arrived_;

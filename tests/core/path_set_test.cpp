@@ -335,7 +335,7 @@ TEST_F(path_set_test, takes_no_more_offers_than_a_peer_may_have) {
 TEST_F(path_set_test, of_learned_paths_the_one_heard_longest_ago_makes_room) {
   offer({{outside, path_kind::public_address}});
   for (std::uint16_t port = 1; port <= 100; ++port) {
-    now += 1ms;
+    now += 1s;
     auto* learned = paths.learn(now, {other.ip, port});
     ASSERT_NE(learned, nullptr);
     paths.on_heard(now, *learned);
@@ -344,6 +344,14 @@ TEST_F(path_set_test, of_learned_paths_the_one_heard_longest_ago_makes_room) {
   EXPECT_NE(paths.find(outside), nullptr);
   EXPECT_EQ(paths.find({other.ip, 92}), nullptr);
   EXPECT_NE(paths.find({other.ip, 93}), nullptr);
+}
+
+TEST_F(path_set_test, learns_few_addresses_at_once_and_one_a_second_after_that) {
+  std::size_t learned = 0;
+  for (std::uint16_t port = 1; port <= 1000; ++port, now += 10ms) {
+    learned += paths.learn(now, {other.ip, port}) != nullptr ? 1U : 0U;
+  }
+  EXPECT_EQ(learned, path_set::max_learned + 9) << "whoever comes from ever new ports cannot have all of them answered";
 }
 
 TEST_F(path_set_test, learned_paths_that_work_make_no_room) {

@@ -158,38 +158,15 @@ TEST_F(peer_table_test, never_heard_never_kept) {
   EXPECT_EQ(update(list({}), true).left.size(), 1U);
 }
 
-TEST_F(peer_table_test, who_is_listed_again_gets_no_new_allowance) {
+TEST_F(peer_table_test, who_is_unreachable_stays_so_until_it_is_heard) {
   update(list({entry("a", 1)}));
-  table.peers()[0].unproven = 1000;
-  update(list({}));
-  update(list({entry("a", 1)}));
-  EXPECT_EQ(table.peers()[0].unproven, 1000U);
-  update(list({entry("another name", 1)}));
-  EXPECT_EQ(table.peers()[0].unproven, 1000U);
-}
-
-TEST_F(peer_table_test, who_was_heard_gets_a_new_allowance) {
-  update(list({entry("a", 1)}));
-  table.peers()[0].unproven = 1000;
-  update(list({}));
-  update(list({entry("a", 1)}));
+  EXPECT_FALSE(table.on_unreachable(at(9)));
   hear(1);
-  update(list({}));
-  update(list({entry("a", 1)}));
-  EXPECT_EQ(table.peers()[0].unproven, 0U);
-}
-
-TEST_F(peer_table_test, of_too_many_that_left_the_oldest_is_forgotten) {
-  const auto listed_and_gone = [&](std::uint16_t port) {
-    update(list({entry("a", port)}));
-    table.peers()[0].unproven = 1000;
-    update(list({}));
-  };
-  listed_and_gone(1);
-  for (std::size_t i = 0; i < peer_table::max_spent; ++i) listed_and_gone(static_cast<std::uint16_t>(2 + i));
-  update(list({entry("a", 1), entry("b", 2)}));
-  EXPECT_EQ(table.peers()[0].unproven, 0U);
-  EXPECT_EQ(table.peers()[1].unproven, 1000U);
+  EXPECT_TRUE(table.peers()[0].has_consent(now));
+  EXPECT_TRUE(table.on_unreachable(table.peers()[0].address));
+  EXPECT_FALSE(table.peers()[0].has_consent(now));
+  hear(1);
+  EXPECT_TRUE(table.peers()[0].has_consent(now));
 }
 
 }  // namespace

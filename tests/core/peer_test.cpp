@@ -98,8 +98,42 @@ TEST_F(peer_test, pings_a_peer_as_soon_as_it_is_listed_and_then_each_interval) {
   EXPECT_THAT(sent(), ElementsAre("PING 198.51.100.1:5000"));
   ping_from(bob);
   sent();
+  for (int minute = 0; minute < 20; ++minute) {
+    pass(1min);
+    EXPECT_EQ(count(sent(), "PING"), 60 * 4U) << "a seed peer's NAT is kept open for ever";
+    if (minute % 4 == 3) ping_from(bob);
+    sent();
+  }
+}
+
+TEST_F(peer_test, who_was_not_heard_for_five_minutes_is_pinged_as_rarely_as_a_stranger) {
+  join();
+  list({"bob 198.51.100.1:5000"});
+  ping_from(bob);
+  pass(5min);
+  sent();
   pass(10min);
-  EXPECT_EQ(count(sent(), "PING"), 10 * 60 * 4U) << "a seed peer's NAT is kept open for ever";
+  EXPECT_NEAR(static_cast<double>(count(sent(), "PING")), 40 + 60, 1);
+  ping_from(bob);
+  sent();
+  pass(10s);
+  EXPECT_EQ(count(sent(), "PING"), 40U) << "each interval again";
+}
+
+TEST_F(peer_test, an_address_that_icmp_calls_unreachable_gets_few_pings_and_no_data_until_it_is_heard) {
+  config.wait_for = 0;
+  join();
+  list({"bob 198.51.100.1:5000"});
+  ping_from(bob);
+  sent();
+  engine->on_unreachable(now, bob);
+  engine->on_input(now, as_bytes("lost\n"));
+  EXPECT_EQ(count(sent(), "DATA"), 0U);
+  pass(1min);
+  EXPECT_NEAR(static_cast<double>(count(sent(), "PING")), 40 + 5, 2);
+  ping_from(bob);
+  engine->on_input(now, as_bytes("heard\n"));
+  EXPECT_EQ(count(sent(), "DATA"), 1U);
 }
 
 TEST_F(peer_test, pings_an_address_that_never_answers_forty_times_and_then_each_ten_seconds) {

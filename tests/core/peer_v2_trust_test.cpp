@@ -194,7 +194,7 @@ TEST_F(peer_v2_trust_test, an_address_that_many_peers_offer_gets_no_more_than_th
   tell(of("ann"), all);
   pass(20s);
   const auto to_victim = [&](const auto& each) { return !each.relayed && each.to == victim; };
-  EXPECT_LE(sent_count(to_victim), std::size_t{ping_allowance::burst + 2});
+  EXPECT_LE(sent_count(to_victim), std::size_t{unproven_pings.burst + 2});
   EXPECT_EQ(sent_count([](const auto& each) { return each.is_data(); }), 0U);
 }
 

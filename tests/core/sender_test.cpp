@@ -39,7 +39,7 @@ class sender_test : public testing::Test {
     from_stdin.emplace(mode, sender::limits{.rate = rate, .wait_for = 0});
   }
   void type(std::string_view text) { from_stdin->on_input(as_bytes(text)); }
-  void pump(time_point now) { from_stdin->pump(now, {sealer, random, seeds, seeds_too, ours, out, relay}); }
+  void pump(time_point now) { from_stdin->pump(now, {sealer, random, seeds, seeds_too, ours, out, relay, unproven}); }
   strings sent() {
     strings all;
     for (std::size_t i = 0; i < out.size(); ++i) {
@@ -102,6 +102,7 @@ class sender_test : public testing::Test {
   session_table ours;
   outbox out;
   relay_queue relay;
+  unproven_allowance unproven{unproven_data};
 };
 
 TEST_F(sender_test, addresses_each_packet_to_every_peer_and_groups_a_burst_by_peer) {
@@ -140,8 +141,8 @@ TEST_F(sender_test, an_address_that_is_never_heard_is_not_flooded_and_holds_up_n
   seeds = {seed(true, 1), seed(false, 2)};
   const auto bytes = sent_in_a_second(start);
   EXPECT_GT(bytes[0], 980'000U);
-  EXPECT_GT(bytes[1], sender::max_unproven - 2 * max_datagram);
-  EXPECT_LE(bytes[1], sender::max_unproven);
+  EXPECT_GT(bytes[1], unproven_data.burst - 2 * max_datagram);
+  EXPECT_LE(bytes[1], unproven_data.burst);
 }
 
 TEST_F(sender_test, a_seed_peer_gets_no_more_than_its_budget_and_holds_up_nobody) {
@@ -169,19 +170,38 @@ TEST_F(sender_test, what_an_unheard_peer_was_not_sent_does_not_count_as_sent) {
   direct_peer("dave", 4, 2);       // for whose sake stdin is read faster
   seeds[0].budget = pacer(8'000);  // 1000 bytes a second
   const auto bytes = sent_in_a_second(start);
-  EXPECT_EQ(seeds[0].unproven, bytes[0]);
+  EXPECT_TRUE(unproven.has(start + 1s, seeds[0].address, unproven_data.burst - bytes[0]));
+  EXPECT_FALSE(unproven.has(start + 1s, seeds[0].address, unproven_data.burst - bytes[0] + 1));
 }
 
 TEST_F(sender_test, a_peer_that_fell_silent_gets_no_more_than_a_stranger) {
   begin(input_mode::bytes, 8'000'000);
   seeds = {seed(true, 1)};
-  EXPECT_LE(sent_in_a_second(start + sender::consent)[0], sender::max_unproven);
+  EXPECT_LE(sent_in_a_second(start + known_peer::consent)[0], unproven_data.burst);
+}
+
+TEST_F(sender_test, an_address_that_icmp_calls_unreachable_gets_nothing_until_it_is_heard) {
+  begin(input_mode::bytes, 8'000'000);
+  seeds = {seed(true, 1)};
+  seeds[0].unreachable = true;
+  EXPECT_EQ(sent_in_a_second(start)[0], 0U);
+  seeds[0].unreachable = false;
+  EXPECT_GT(sent_in_a_second(start + 1s)[0], 900'000U);
+}
+
+TEST_F(sender_test, the_ports_of_one_host_share_what_an_unheard_address_gets) {
+  begin(input_mode::bytes, 80'000'000);
+  for (std::uint16_t port = 1; port <= 10; ++port) seeds.push_back(seed(false, port));
+  std::size_t all = 0;
+  for (const auto bytes : sent_in_a_second(start)) all += bytes;
+  EXPECT_LE(all, unproven_data.host_burst);
+  EXPECT_GT(all, unproven_data.host_burst - 11 * max_datagram);
 }
 
 TEST_F(sender_test, goes_on_reading_where_nobody_may_have_it) {
   begin(input_mode::lines);
   seeds = {seed(false, 1)};
-  seeds[0].unproven = sender::max_unproven;
+  unproven.take(start, seeds[0].address, unproven_data.burst);
   type("one\n");
   from_stdin->on_input_end();
   pump(start);

@@ -10,11 +10,11 @@ import sys
 # A header that is not here fails the check: give it the lowest rank that works.
 RANKS = [
     ["bytes", "error", "queue_level", "text", "time"],  # words every other file uses
-    ["endpoint", "random"],
+    ["endpoint", "random", "token_bucket"],
     ["topic_keys"],
     # one format or one mechanism each
     ["address_tokens", "backoff", "coordinator_url", "join_query", "list_pacer", "note", "outbox", "output_format", "pacer",
-     "ping_allowance", "relay_meter", "reorder_buffer", "replay_window", "roster", "stun", "v2_messages", "wire"],
+     "relay_meter", "reorder_buffer", "replay_window", "roster", "stun", "unproven_allowance", "v2_messages", "wire"],
     ["challenges", "relay_frame", "seal", "v2_client"],  # a format within another
     ["topic_roster"],  # rosters of clients
     # one conversation or one table each
@@ -23,12 +23,12 @@ RANKS = [
      "topic_schedule", "topic_view"],
     ["session"],  # one peer of ours: its keys, its paths
     ["session_table"],
-    ["sender"],  # what goes out, to whom, how fast
+    ["sender", "status_report"],  # what goes out, to whom, how fast; what the user is told
     ["coordinator", "peer"],  # the engines: everything one program decides
 ]
 RANK = {name: rank for rank, names in enumerate(RANKS) for name in names}
 # A class whose code fills several files: file -> header.
-PART_OF = {"peer_coordinator": "peer", "peer_packets": "peer"}
+PART_OF = {"peer_coordinator": "peer", "peer_packets": "peer", "peer_status": "peer"}
 ENGINE_RANK = len(RANKS) - 1
 # What net may use of the core: words, addresses and formats; nothing that decides.
 NET_RANK = RANK["seal"]

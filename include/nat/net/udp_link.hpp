@@ -6,6 +6,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <span>
 
@@ -23,6 +24,9 @@ struct udp_options {
   bool tell_destination = false;
   /// Uses one plain system call a datagram, as on systems without batches; tests run both ways.
   bool portable = false;
+  /// Called by `receive` for each address of which ICMP says that it cannot be reached. Whoever sees our datagrams can
+  /// make the kernel believe so. Only Linux tells; elsewhere it is never called.
+  std::function<void(const endpoint&)> on_unreachable;
 };
 
 /// Which of this machine's addresses a datagram came to, or shall leave from; interface 0: let the kernel choose.
@@ -77,6 +81,7 @@ class udp_link {
   class batches;
   boost::asio::ip::udp::socket socket_;
   std::unique_ptr<batches> batches_;
+  std::function<void(const endpoint&)> on_unreachable_;
 };
 
 }  // namespace nat::net

@@ -1,0 +1,67 @@
+// What the user is told of the paths: a line for each change, and the table of all.
+#include "nat/peer.hpp"
+
+#include <algorithm>
+#include <chrono>
+#include <string>
+#include <utility>
+
+namespace nat {
+namespace {
+
+std::string millis(duration time) {
+  const auto tenths = time / std::chrono::microseconds(100);
+  return std::to_string(tenths / 10) + '.' + std::to_string(tenths % 10) + " ms";
+}
+
+}  // namespace
+
+own_side peer::own() const {
+  return {probed_.behavior, config_.advertise || probed_.mapped || stun_.mapped_address()};
+}
+
+/// One line for each change of the path; and one when it is known why there is no better one.
+void peer::note_path(time_point now, session& who) {
+  const auto& choice = who.paths().choice();
+  const auto* by = who.paths().chosen();
+  if (by == nullptr && choice.why == choice_reason::nothing_yet) return;
+  const bool is_news = who.told_path_of != choice.since;
+  const auto what = obstacle_to(now, who, own());
+  const bool is_known_now = by != nullptr && by->is_relay() && what != obstacle::trying &&
+                            who.told_obstacle != static_cast<std::uint8_t>(what);
+  if (!is_news && !is_known_now) return;
+  who.told_path_of = choice.since;
+  who.told_obstacle = static_cast<std::uint8_t>(what);
+  std::string told;
+  if (by == nullptr) {
+    told = "no path";
+  } else if (by->is_relay()) {
+    told = "by relay";
+  } else {
+    told = "direct, " + std::string(to_string(by->kind)) + ' ' + by->at.to_string();
+  }
+  if (by != nullptr && by->rtt != duration{}) told += ", " + millis(by->rtt);
+  told += ": " + std::string(is_known_now ? to_string(what) : to_string(choice.why));
+  notes_.push(now, {.kind = note_kind::path_changed, .name = who.name(), .text = std::move(told)});
+}
+
+status_report peer::status(time_point now) const {
+  status_report out{.nat = probed_.behavior,
+                    .registered = registration_.is_registered(),
+                    .v2 = registration_.is_v2(),
+                    .relay = relays_ && registration_.is_v2() && registration_.is_registered(),
+                    .data_sent = sender_.packets()};
+  if (config_.advertise) {
+    out.address = config_.advertise;
+  } else {
+    out.address = probed_.mapped ? probed_.mapped : stun_.mapped_address();
+  }
+  sessions_.for_each([&](const session& who) { out.peers.push_back(report_of(now, who, own())); });
+  for (const auto& each : table_.peers()) {
+    if (!each.is_ours && sessions_.by_name(each.name) == nullptr) out.peers.push_back(report_of(now, each));
+  }
+  std::ranges::sort(out.peers, {}, &peer_report::name);
+  return out;
+}
+
+}  // namespace nat
