@@ -58,6 +58,7 @@ class liar_run {
     under_lies();
     restart_under_replay(*world_.peers().front());
     restart_under_replay(*newcomer_);
+    outsider_.speak(true);
     liar_.speak(protocol::section_1);
     under_lies();
     if (outsider_.heard() == 0) world_.check().fail("outsider", "was PINGed by nobody: it was never lied about");
@@ -86,6 +87,7 @@ class liar_run {
 
   /// It comes into a topic that is a record.
   void restart_under_replay(peer_host& who) {
+    outsider_.speak(false);  // or it shows who is where
     who.kill();
     liar_.become(manner::replaying, who.name());
     world_.start(who);

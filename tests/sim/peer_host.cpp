@@ -131,10 +131,7 @@ void peer_host::on_datagram(const endpoint& from, byte_view bytes) {
 
 void peer_host::on_unreachable(const endpoint& at) {
   log("hears that nobody is at", at.to_string());
-  // TODO: call it as it is, once the engine has it.
-  [&](auto& engine) {
-    if constexpr (requires { engine.on_unreachable(time_point{}, at); }) engine.on_unreachable(around_.time.now(), at);
-  }(*engine_);
+  engine_->on_unreachable(around_.time.now(), at);
   act();
 }
 
