@@ -225,10 +225,13 @@ std::variant<options, int> parse_options(int argc, const char* const* argv) {
       "Options with a value can be set in the environment: NATPEER_TOPIC, NATPEER_PING_INTERVAL, and so on.\n"
       "A secret key comes from --key-file, NATPEER_KEY (as keygen prints it) or NATPEER_PASSPHRASE (any phrase).");
 
-  auto* status = app.add_subcommand("status", "show the peers and paths of the natpeer with this --status-socket");
+  auto* status = app.add_subcommand("status", "show the peers and paths of a natpeer that has a --status-socket");
   status->fallthrough();
+  status->footer("");
+  status->add_option("PATH", raw.status_socket, "its --status-socket (default: NATPEER_STATUS_SOCKET)")->option_text(" ");
   status->add_flag("--json", raw.json, "print the JSON as it is, not a table");
   auto* keygen = app.add_subcommand("keygen", "print a new secret key for --key-file or NATPEER_KEY");
+  keygen->footer("");
 
   try {
     app.parse(argc, argv);

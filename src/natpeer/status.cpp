@@ -184,7 +184,7 @@ std::string status_table(std::string_view text) {
 }
 
 int run_status(const std::string& socket, bool as_json) {
-  if (socket.empty()) throw usage_error("status: --status-socket PATH (or NATPEER_STATUS_SOCKET) is required");
+  if (socket.empty()) throw usage_error("status: the path of a --status-socket is required (or NATPEER_STATUS_SOCKET)");
   const auto text = nat::net::ask_status(socket);
   const auto shown = as_json ? text : status_table(text);
   if (!(std::cout << shown << std::flush)) throw std::runtime_error("cannot write to stdout");

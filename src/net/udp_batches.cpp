@@ -299,6 +299,7 @@ std::size_t udp_link::batches::send(std::span<const datagram_out> datagrams) {
       at += run;
     }
     const int sent = count == 0 ? 0 : ::sendmmsg(fd_, messages.data(), static_cast<unsigned>(count), 0);
+    saw_error_ |= sent < static_cast<int>(count);  // a call that has sent some does not say why it stopped
     if (sent > 0) {
       const auto datagrams_sent = std::accumulate(runs.begin(), runs.begin() + sent, std::size_t{0});
       counters_.sent += datagrams_sent;

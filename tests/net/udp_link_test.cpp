@@ -190,6 +190,25 @@ TEST_P(udp_link_test, an_unreachable_destination_costs_its_neighbours_nothing) {
   EXPECT_EQ(bytes_of(receive(*here, 1)), std::vector<std::string>{"answer"});  // what ICMP told it ends nothing
 }
 
+#if defined(__linux__)
+TEST_P(udp_link_test, tells_what_icmp_calls_unreachable_and_loses_nothing_by_it) {
+  const auto closed = closed_port(address);
+  std::vector<endpoint> unreachable;
+  udp_link told(loop.io, {.bind = address, .portable = GetParam().portable, .on_unreachable = [&](const endpoint& at) {
+                            unreachable.push_back(at);
+                          }});
+  send(told, {{as_bytes("nobody"), closed, {}},
+              {as_bytes("one"), there->local(), {}},
+              {as_bytes("nobody"), closed, {}},
+              {as_bytes("two"), there->local(), {}}});
+  EXPECT_EQ(bytes_of(receive(*there, 2)), (std::vector<std::string>{"one", "two"}));
+  send(*there, {{as_bytes("answer"), told.local(), {}}});
+  EXPECT_EQ(bytes_of(receive(told, 1)), std::vector<std::string>{"answer"});
+  ASSERT_FALSE(unreachable.empty());
+  for (const auto& at : unreachable) EXPECT_EQ(at, closed);
+}
+#endif
+
 TEST_P(udp_link_test, what_the_kernel_refuses_is_counted_and_dropped) {
   const auto too_big = std::string(65'536, 'x');
   const endpoint other_family{ip(GetParam().other_family), there->local().port};
