@@ -39,6 +39,7 @@ hostile_client::hostile_client(const surroundings& around, websocket_server& coo
 
 void hostile_client::start() {
   port_ = around_.net.bind(machine_, *this).port;
+  forges_ = (with_.forges_sealed || with_.forges_seed) && with_.forgers++ < conspiracy::max_forgers;
   join();
   act();
 }
@@ -77,7 +78,7 @@ void hostile_client::act() {
     if (!over_) join();
     return;
   }
-  if (with_.forges_sealed || with_.forges_seed) forge();
+  if (forges_) forge();
   over_->send(side::client, [this, over = weak(over_)] { coordinator_.on_ping(over.lock()); });
   if (chance_.happens(leaves)) return leave();
   if (!speaks_v2()) return;

@@ -23,12 +23,14 @@ namespace nat::sim {
 /// What the hostile clients share.
 struct conspiracy {
   static constexpr std::string_view prefix = "hostile";  ///< of their names
+  static constexpr std::size_t max_forgers = 40;
 
   std::string topic;
   topic_keys keys;
   ip_address victim;
   bool forges_sealed = false;  ///< PINGs under the seal, with the victim's address as their source
   bool forges_seed = false;    ///< PINGs of the seed protocol
+  std::size_t forgers = 0;     ///< that have started; a few do as well as all
   // What one of them hears of those who are not.
   std::map<peer_id, v2_peer> others;
   std::uint64_t forged = 0;  ///< packets
@@ -90,6 +92,7 @@ class hostile_client final : public receiver_of_datagrams, public websocket_clie
   wire over_;
   bool registered_ = false;
   bool rests_ = false;
+  bool forges_ = false;
   std::uint64_t pings_ = 0;
   std::map<endpoint, sender_id> heard_;  ///< who has PINGed a member
 };
