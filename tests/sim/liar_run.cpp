@@ -2,9 +2,8 @@
 #include "lying_coordinator.hpp"
 #include "outsider.hpp"
 #include "runs.hpp"
+#include "topology.hpp"
 
-#include <algorithm>
-#include <array>
 #include <chrono>
 #include <string>
 
@@ -24,18 +23,12 @@ constexpr duration recovery = 100s;
 
 using manner = lying_coordinator::manner;
 
-secret_key key_of(chance& random) {
-  std::array<std::uint8_t, secret_key::size> bytes{};
-  random.fill(bytes);
-  return secret_key(bytes);
-}
-
 class liar_run {
  public:
   liar_run(std::uint64_t seed, std::ostream* log)
       : seed_(seed),
         world_(seed, talk_interval),
-        key_(key_of(world_.random())),
+        key_(random_key(world_.random())),
         forger_("topic", topic_keys::keyed("topic", key_).public_topic(), world_.random().next()),
         liar_(world_.around(), forger_, world_.random().next()),
         outsider_(world_.around(), liar_, forger_, world_.random().next()) {

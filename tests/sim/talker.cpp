@@ -40,6 +40,10 @@ std::string talker::say() {
   return nth_line(name_, said_++) + '\n';
 }
 
+std::uint64_t talker::lines_said_before(time_point when) const {
+  return static_cast<std::uint64_t>(std::ranges::lower_bound(said_at_, when) - said_at_.begin());
+}
+
 void talker::forget() {
   since_ = around_.time.now();
   unread_.clear();

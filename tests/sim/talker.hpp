@@ -42,6 +42,7 @@ class talker {
   const host& machine() const { return machine_; }
   bool seals() const { return seals_; }
   std::uint64_t lines_said() const { return said_; }
+  std::uint64_t lines_said_before(time_point when) const;
   /// Null: nothing.
   const received* received_from(const std::string& name) const;
 

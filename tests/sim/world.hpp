@@ -70,7 +70,8 @@ class world {
   /// as theory says.
   /// `timed`: nobody has been restarted and nothing has broken so far, so the times to connect mean something.
   void check_connected(time_point since, bool timed = false);
-  /// From the first line that an engine had to bring to another up to those of the last `in_flight`, none is missing.
+  /// From the first line that an engine had to bring to another up to those of the last `in_flight`, none is missing,
+  /// where no line on the way loses anything.
   void check_gapless(duration in_flight);
   /// No running peer knows one that is gone.
   void check_forgotten();
@@ -87,6 +88,7 @@ class world {
   const std::vector<std::unique_ptr<peer_host>>& peers() const { return peers_; }
 
  private:
+  bool is_lossless(const peer_host& from, const peer_host& to) const;
   void talk(peer_host& who, int lines, std::uint64_t run);
 
   duration talk_interval_;
