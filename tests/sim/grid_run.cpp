@@ -10,7 +10,8 @@ constexpr duration long_enough = std::chrono::seconds(3);
 constexpr duration on_its_way = std::chrono::milliseconds(500);  // a line may be, or wait for those before it
 
 host& place(world& in, const nat_kind& kind) {
-  const link_config line{.delay = std::chrono::milliseconds(10)};
+  // Jitter has what comes directly overtake what the relay carries: the move from one to the other is to be seen.
+  const link_config line{.delay = std::chrono::milliseconds(10), .jitter = std::chrono::milliseconds(20)};
   if (kind.open) return in.net().add_host(in.net().open(), line);
   return in.net().add_host(in.net().add_network(in.net().open(), kind.config, line));
 }

@@ -4,6 +4,7 @@
 #include "runs.hpp"
 #include "topology.hpp"
 
+#include <array>
 #include <chrono>
 #include <string>
 
@@ -17,6 +18,7 @@ constexpr duration talk_interval = 100ms;
 constexpr duration calm = 15s;
 constexpr duration lies = 40s;
 constexpr duration listening = 5s;
+constexpr duration on_its_way = 1s;
 // Of a coordinator that speaks the truth again: who found another protocol than before asks for v2 again after 60 s, who
 // was told nonsense and gave up a connection is back within 30 s (registration::section_1_memory, backoff_cap).
 constexpr duration recovery = 100s;
@@ -38,6 +40,8 @@ class liar_run {
     add(net.open());
     add(net.add_network(net.open(), {.filtering = filtering_behavior::endpoint_independent}));
     add(net.add_network(net.open(), {}));
+    // All that these two hear and say goes by the liar.
+    for (auto& each : relayed_) each = &add(net.add_network(net.open(), {.drops_udp = true}));
     newcomer_ = &add(net.open());
   }
 
@@ -52,6 +56,8 @@ class liar_run {
     restart_under_replay(*world_.peers().front());
     restart_under_replay(*newcomer_);
     outsider_.speak(true);
+    for (auto* each : relayed_) each->leave();  // without a relay they are out of reach
+    pass(on_its_way);
     liar_.speak(protocol::section_1);
     under_lies();
     if (outsider_.heard() == 0) world_.check().fail("outsider", "was PINGed by nobody: it was never lied about");
@@ -121,6 +127,7 @@ class liar_run {
   forger forger_;
   lying_coordinator liar_;
   outsider outsider_;
+  std::array<peer_host*, 2> relayed_{};
   peer_host* newcomer_ = nullptr;
 };
 

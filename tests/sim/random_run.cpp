@@ -45,7 +45,7 @@ class random_run {
     }
     world_.time().run_for(start_time + calm_deadline);
     world_.check_connected(scheduler::start, true);
-    world_.check_gapless(on_its_way);
+    world_.check_gapless(on_its_way, true);
     const auto faults = random().below(max_faults + 1);
     for (std::uint64_t i = 0; i < faults; ++i) plan_fault(within(fault_time));
     world_.time().run_for(fault_time + longest_outage + settle_deadline);

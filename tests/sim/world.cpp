@@ -107,19 +107,25 @@ void world::check_connected(time_point since, bool timed) {
 }
 
 /// No line between them loses anything, and whatever two ways a packet may go (the relay's is the longest), the later is
-/// waited for.
+/// waited for. No NAT lets in by one mapping what goes out by another: that one ends without a word.
 bool world::is_lossless(const peer_host& from, const peer_host& to) const {
+  const auto maps_as_one = [](const nat_config* box) {
+    return box->mapping == mapping_behavior::endpoint_independent || box->mapping == mapping_behavior::none;
+  };
+  for (const auto* each : {&from, &to}) {
+    if (!std::ranges::all_of(each->machine().where().way_out(), maps_as_one)) return false;
+  }
   const auto here = net_.way_out(from.machine());
   const auto there = net_.way_out(to.machine());
   const auto longest = here.delay + here.jitter + there.delay + there.jitter;
   return here.loss == 0 && there.loss == 0 && longest <= reorder_wait;
 }
 
-void world::check_gapless(duration in_flight) {
+void world::check_gapless(duration in_flight, bool lossless_alone) {
   for (const auto& from : peers_) {
     for (const auto& to : peers_) {
       if (from == to || !from->runs() || !to->runs() || from->topic() != to->topic()) continue;
-      if (!is_lossless(*from, *to)) continue;
+      if (lossless_alone && !is_lossless(*from, *to)) continue;
       const auto first = from->first_line_for(to->name());
       const auto said = from->words().lines_said_before(time_.now() - in_flight);
       if (!first || *first >= said) continue;

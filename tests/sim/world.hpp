@@ -71,8 +71,8 @@ class world {
   /// `timed`: nobody has been restarted and nothing has broken so far, so the times to connect mean something.
   void check_connected(time_point since, bool timed = false);
   /// From the first line that an engine had to bring to another up to those of the last `in_flight`, none is missing,
-  /// where no line on the way loses anything.
-  void check_gapless(duration in_flight);
+  /// for all pairs or those alone whose ways lose nothing.
+  void check_gapless(duration in_flight, bool lossless_alone = false);
   /// No running peer knows one that is gone.
   void check_forgotten();
 
