@@ -43,6 +43,9 @@ class audit {
 /// What one natpeer has sent to each address, and whether it may (design, 2.3: who never answered is not flooded).
 class contact_book {
  public:
+  // Bytes. Design, 2.3: the engine's own constant is not asked.
+  static constexpr std::size_t most_data = 65'536;
+
   struct allowance {
     std::size_t data = 0;  ///< bytes of DATA packets to an address that never answered: for seed peers
     std::uint64_t pings = 40;

@@ -7,9 +7,11 @@ namespace {
 
 constexpr duration talk_interval = std::chrono::milliseconds(10);
 constexpr duration long_enough = std::chrono::seconds(3);
+constexpr duration on_its_way = std::chrono::milliseconds(500);  // a line may be, or wait for those before it
 
 host& place(world& in, const nat_kind& kind) {
-  const link_config line{.delay = std::chrono::milliseconds(10)};
+  // Jitter has what comes directly overtake what the relay carries: the move from one to the other is to be seen.
+  const link_config line{.delay = std::chrono::milliseconds(10), .jitter = std::chrono::milliseconds(20)};
   if (kind.open) return in.net().add_host(in.net().open(), line);
   return in.net().add_host(in.net().add_network(in.net().open(), kind.config, line));
 }
@@ -67,6 +69,7 @@ grid run_grid(std::uint64_t seed) {
       pair.start(second);
       pair.time().run_for(long_enough);
       pair.check_connected(scheduler::start, true);
+      pair.check_gapless(on_its_way);
       out.cells[i][j] = {pair.expected(first, second), second.received_from("first") != nullptr};
       out.cells[j][i] = {pair.expected(second, first), first.received_from("second") != nullptr};
       const auto result = pair.finish(seed);

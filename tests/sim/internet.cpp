@@ -1,5 +1,7 @@
 #include "internet.hpp"
 
+#include "nat/wire.hpp"
+
 #include <algorithm>
 #include <cassert>
 #include <utility>
@@ -12,6 +14,9 @@ ip_address v4(std::uint32_t n) {
   return ip_address(ip_address::v4_bytes{static_cast<std::uint8_t>(n >> 24), static_cast<std::uint8_t>(n >> 16),
                                          static_cast<std::uint8_t>(n >> 8), static_cast<std::uint8_t>(n)});
 }
+
+/// What a NAT takes for the size of a datagram's payload: none of them drops ICMP for being small.
+std::size_t payload_of(const datagram& what) { return what.is_refusal ? max_datagram : what.bytes.size(); }
 
 bool is_firewalled(const network& where) {
   return where.outer() != nullptr && where.box()->config().mapping == mapping_behavior::none;
@@ -78,9 +83,13 @@ void internet::unbind(host& machine, std::uint16_t port) { machine.sockets_.eras
 // ---- the way of a datagram
 
 void internet::send(host& machine, std::uint16_t from, const endpoint& to, byte_view bytes) {
+  send_forged(machine, {machine.ip_, from}, to, bytes);
+}
+
+void internet::send_forged(host& machine, const endpoint& source, const endpoint& to, byte_view bytes) {
   ++counters_.sent;
   counters_.bytes += bytes.size() + header_bytes;
-  datagram what{{machine.ip_, from}, to, {bytes.begin(), bytes.end()}};
+  datagram what{source, to, {bytes.begin(), bytes.end()}};
   carry(machine.line_.up, std::move(what),
         [this, where = machine.where_](datagram arrived) { route(*where, std::move(arrived)); });
 }
@@ -117,7 +126,7 @@ void internet::route(network& in, datagram what) {
 }
 
 void internet::leave(network& from, datagram what) {
-  const auto outside = from.box_->outbound(time_.now(), what.from, what.to, what.bytes.size());
+  const auto outside = from.box_->outbound(time_.now(), what.from, what.to, payload_of(what));
   if (!outside) return dropped_by(*from.box_, what);
   what.from = *outside;
   const bool to_itself = what.to.ip == from.box_->outside();
@@ -139,7 +148,7 @@ void internet::dropped_by(const nat_box& box, const datagram& what) {
 }
 
 void internet::enter(network& to, datagram what) {
-  const auto inside = to.box_->inbound(time_.now(), what.to, what.from, what.bytes.size());
+  const auto inside = to.box_->inbound(time_.now(), what.to, what.from, payload_of(what));
   if (!inside) return dropped_by(*to.box_, what);
   what.to = *inside;
   if (to.nodes_.contains(what.to.ip)) return route(to, std::move(what));
@@ -147,13 +156,21 @@ void internet::enter(network& to, datagram what) {
 }
 
 void internet::arrive(host& at, const datagram& what) {
+  if (at.watcher_ != nullptr) at.watcher_->on_arrival(what);
   const auto socket = at.sockets_.find(what.to.port);
   if (socket == at.sockets_.end() || what.to.ip != at.ip_) {
     ++counters_.unreachable;
-    return;
+    return refuse(at, what);
   }
+  if (what.is_refusal) return socket->second->on_unreachable(what.from);
   ++counters_.delivered;
   socket->second->on_datagram(what.from, what.bytes);
+}
+
+void internet::refuse(host& at, const datagram& what) {
+  if (!at.refuses_ || what.is_refusal || what.to.ip != at.ip_) return;
+  carry(at.line_.up, {what.to, what.from, {}, true},
+        [this, where = at.where_](datagram arrived) { route(*where, std::move(arrived)); });
 }
 
 internet::way internet::way_out(const host& machine) const {

@@ -28,15 +28,27 @@ struct datagram {
   endpoint from;
   endpoint to;
   std::vector<std::uint8_t> bytes;
+  bool is_refusal = false;  ///< ICMP port unreachable (RFC 792), from the address that has no socket to who had sent
 };
 
 /// Who reads a socket.
 class receiver_of_datagrams {
  public:
   virtual void on_datagram(const endpoint& from, byte_view bytes) = 0;
+  /// What it has sent there met no socket, and that machine says so.
+  virtual void on_unreachable(const endpoint& /*at*/) {}
 
  protected:
   ~receiver_of_datagrams() = default;
+};
+
+/// Who sees all that reaches a machine, whatever the port.
+class watcher {
+ public:
+  virtual void on_arrival(const datagram& what) = 0;
+
+ protected:
+  ~watcher() = default;
 };
 
 class network;
@@ -64,6 +76,9 @@ class host {
   const ip_address& ip() const { return ip_; }
   bool has_moved() const { return moves_ > 0; }
   sim::line& line() { return line_; }
+  void watch(watcher& by) { watcher_ = &by; }
+  /// Its firewall lets ICMP out: who sends to a port without a socket is told.
+  void refuse_with_icmp() { refuses_ = true; }
 
  private:
   friend class internet;
@@ -73,6 +88,8 @@ class host {
   std::size_t moves_ = 0;
   sim::line line_;
   std::unordered_map<std::uint16_t, receiver_of_datagrams*> sockets_;
+  watcher* watcher_ = nullptr;
+  bool refuses_ = false;
 };
 
 /// A network and the NAT that connects it to the one outside it; the internet itself has neither.
@@ -131,6 +148,8 @@ class internet {
   void unbind(host& machine, std::uint16_t port);
 
   void send(host& machine, std::uint16_t from, const endpoint& to, byte_view bytes);
+  /// With a source that is not its own: a provider that lets it out (BCP 38 asks for the contrary).
+  void send_forged(host& machine, const endpoint& source, const endpoint& to, byte_view bytes);
 
   /// What a connection over TCP meets between a host and the public internet.
   struct way {
@@ -160,6 +179,7 @@ class internet {
   void dropped_by(const nat_box& box, const datagram& what);
   void turn_round(network& in, datagram what);
   void arrive(host& at, const datagram& what);
+  void refuse(host& at, const datagram& what);
 
   scheduler& time_;
   trace& log_;

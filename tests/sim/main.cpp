@@ -3,6 +3,8 @@
 //   natpeer_sim grid                        every NAT with every NAT
 //   natpeer_sim random --runs 1000          random topologies and faults, of the seeds 1, 2, ...
 //   natpeer_sim random --seed 7 --trace -   one of them again, told packet by packet
+//   natpeer_sim hostile                     hostile clients, and a victim of theirs
+//   natpeer_sim liar --runs 10              keyed topics at a coordinator that lies
 //   natpeer_sim scale --json FILE           how cost grows with the number of peers
 #include "runs.hpp"
 
@@ -12,6 +14,7 @@
 #include <cstdio>
 #include <fstream>
 #include <iostream>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -25,6 +28,7 @@ using namespace nat::sim;
 struct options {
   std::uint64_t seed = 1;
   std::uint64_t runs = 1;
+  std::size_t clients = 1000;
   std::string trace;
   std::string json;
 };
@@ -44,6 +48,15 @@ std::string spread(std::vector<nat::duration> times) {
                 "%zu times a pair had to connect; virtual seconds to the first line: median %.2f, 99%% %.2f, most %.2f",
                 times.size(), at(50), at(99), at(100));
   return text;
+}
+
+/// Null: none is wanted.
+std::unique_ptr<std::ostream> open_trace(const options& chosen) {
+  if (chosen.trace.empty()) return nullptr;
+  if (chosen.trace == "-") return std::make_unique<std::ostream>(std::cout.rdbuf());
+  auto file = std::make_unique<std::ofstream>(chosen.trace);
+  if (!*file) throw CLI::FileError("cannot write " + chosen.trace);
+  return file;
 }
 
 int grid_command(const options& chosen) {
@@ -76,22 +89,14 @@ int grid_command(const options& chosen) {
 
 int random_command(const options& chosen) {
   const auto began = std::chrono::steady_clock::now();
-  std::ofstream file;
-  std::ostream* log = nullptr;
-  if (chosen.trace == "-") {
-    log = &std::cout;
-  } else if (!chosen.trace.empty()) {
-    file.open(chosen.trace);
-    if (!file) throw CLI::FileError("cannot write " + chosen.trace);
-    log = &file;
-  }
+  const auto log = open_trace(chosen);
   std::size_t failed = 0;
   std::vector<nat::duration> times;
   std::array<std::size_t, 3> pairs{};
   for (auto seed = chosen.seed; seed < chosen.seed + chosen.runs; ++seed) {
     outcome result;
     try {
-      result = run_random(seed, log);
+      result = run_random(seed, log.get());
     } catch (const std::exception& error) {
       result.failed = 1;
       result.failures.emplace_back(error.what());
@@ -110,6 +115,50 @@ int random_command(const options& chosen) {
               pairs[static_cast<std::size_t>(verdict::may)]);
   std::printf("random: before the faults, %s; %.1f s\n", spread(times).c_str(), seconds_since(began));
   return failed == 0 ? 0 : 1;
+}
+
+int hostile_command(const options& chosen) {
+  bool passed = true;
+  for (const auto& each : all_hostile_cases(chosen.clients)) {
+    const auto began = std::chrono::steady_clock::now();
+    const auto row = run_hostile(chosen.seed, each);
+    victim::tally most;
+    for (const auto& got : row.each) {
+      most.pings = std::max(most.pings, got.pings);
+      most.data_bytes = std::max(most.data_bytes, got.data_bytes);
+    }
+    std::printf(
+        "%s: %zu hostile clients, %llu registrations, %llu forged packets, %.0f virtual seconds; the victim got %llu "
+        "PINGs and %llu bytes of DATA of %zu peers, at most %llu and %llu of one; %.1f s\n",
+        each.name.c_str(), each.clients, static_cast<unsigned long long>(row.joined),
+        static_cast<unsigned long long>(row.forged), seconds(each.time),
+        static_cast<unsigned long long>(row.in_all.pings), static_cast<unsigned long long>(row.in_all.data_bytes),
+        row.each.size(), static_cast<unsigned long long>(most.pings), static_cast<unsigned long long>(most.data_bytes),
+        seconds_since(began));
+    for (const auto& what : row.failures)
+      std::printf("FAILED (seed %llu): %s\n", static_cast<unsigned long long>(chosen.seed), what.c_str());
+    std::fflush(stdout);
+    passed = passed && row.failures.empty();
+  }
+  return passed ? 0 : 1;
+}
+
+int liar_command(const options& chosen) {
+  bool passed = true;
+  for (auto seed = chosen.seed; seed < chosen.seed + chosen.runs; ++seed) {
+    const auto began = std::chrono::steady_clock::now();
+    const auto file = open_trace(chosen);
+    const auto row = run_liar(seed, file.get());
+    std::printf("a coordinator that lies, seed %llu: %llu packets forged, %llu recorded, %llu refused; %.1f s\n",
+                static_cast<unsigned long long>(seed), static_cast<unsigned long long>(row.forged),
+                static_cast<unsigned long long>(row.recorded), static_cast<unsigned long long>(row.refused),
+                seconds_since(began));
+    for (const auto& what : row.failures)
+      std::printf("FAILED (seed %llu): %s\n", static_cast<unsigned long long>(seed), what.c_str());
+    std::fflush(stdout);
+    passed = passed && row.failures.empty();
+  }
+  return passed ? 0 : 1;
 }
 
 nlohmann::json to_json(const scale_row& row) {
@@ -166,15 +215,22 @@ int main(int argc, char** argv) {
   auto* grid = app.add_subcommand("grid", "Every NAT with every NAT");
   auto* random = app.add_subcommand("random", "Random topologies and faults");
   auto* scale = app.add_subcommand("scale", "How cost grows with the number of peers (about ten minutes)");
-  for (auto* command : {grid, random, scale})
+  auto* hostile = app.add_subcommand("hostile", "A victim that hostile clients have peers send to");
+  hostile->add_option("--clients", chosen.clients, "How many hostile clients")->capture_default_str();
+  auto* liar = app.add_subcommand("liar", "A keyed topic at a coordinator that lies");
+  for (auto* command : {grid, random, scale, hostile, liar})
     command->add_option("--seed", chosen.seed, "The first run's seed")->capture_default_str();
-  random->add_option("--runs", chosen.runs, "How many runs, each of the next seed")->capture_default_str();
-  random->add_option("--trace", chosen.trace, "Write down every packet to this file (- for stdout)");
+  for (auto* command : {random, liar}) {
+    command->add_option("--runs", chosen.runs, "How many runs, each of the next seed")->capture_default_str();
+    command->add_option("--trace", chosen.trace, "Write down every packet to this file (- for stdout)");
+  }
   scale->add_option("--json", chosen.json, "Write the table to this file, too");
   try {
     app.parse(argc, argv);
     if (grid->parsed()) return grid_command(chosen);
     if (random->parsed()) return random_command(chosen);
+    if (hostile->parsed()) return hostile_command(chosen);
+    if (liar->parsed()) return liar_command(chosen);
     return scale_command(chosen);
   } catch (const CLI::Error& error) {
     return app.exit(error);

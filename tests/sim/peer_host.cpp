@@ -129,6 +129,12 @@ void peer_host::on_datagram(const endpoint& from, byte_view bytes) {
   act();
 }
 
+void peer_host::on_unreachable(const endpoint& at) {
+  log("hears that nobody is at", at.to_string());
+  engine_->on_unreachable(around_.time.now(), at);
+  act();
+}
+
 void peer_host::tell(const coordinator_event& event) {
   if (!engine_) return;
   engine_->on_coordinator(around_.time.now(), now().wall, event);

@@ -64,6 +64,7 @@ class peer_host final : public receiver_of_datagrams, public websocket_client {
   const contact_book& contacts() const { return *contacts_; }
 
   void on_datagram(const endpoint& from, byte_view bytes) override;
+  void on_unreachable(const endpoint& at) override;
   void on_upgraded(bool v2) override;
   void on_refused(const admission& why) override;
   void on_text(const std::string& message) override;

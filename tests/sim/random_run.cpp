@@ -19,6 +19,8 @@ constexpr duration longest_outage = 40s;
 constexpr duration talk_interval = 1s;
 // In five minutes, more than 64 KiB to who never answers.
 constexpr int many_lines = 4;
+// A line may be, over three lines of the worst kind and back, and a slow reader takes it in his time.
+constexpr duration on_its_way = 2s;
 // All of so many in a row are lost once in 10^8, at the worst loss there is.
 constexpr duration listening = 20s;
 
@@ -43,6 +45,7 @@ class random_run {
     }
     world_.time().run_for(start_time + calm_deadline);
     world_.check_connected(scheduler::start, true);
+    world_.check_gapless(on_its_way, true);
     const auto faults = random().below(max_faults + 1);
     for (std::uint64_t i = 0; i < faults; ++i) plan_fault(within(fault_time));
     world_.time().run_for(fault_time + longest_outage + settle_deadline);

@@ -1,6 +1,8 @@
-// The kinds of runs: random topologies and faults, every NAT with every NAT, and large ones.
+// The kinds of runs: random topologies and faults, every NAT with every NAT, large ones, and hostile
+// ones.
 #pragma once
 
+#include "victim.hpp"
 #include "world.hpp"
 
 #include <cstddef>
@@ -65,5 +67,35 @@ struct scale_row {
   std::vector<std::string> failures;
 };
 scale_row run_scale(std::uint64_t seed, std::size_t topics, std::size_t peers_each);
+
+/// Hostile clients have a handful of peers send to a victim that takes no part.
+struct hostile_case {
+  std::string name;
+  std::size_t clients = 1000;
+  bool section_1 = true;  ///< half of them are clients of section 1; else none, and the victim gets no DATA at all
+  bool forges_sealed = false;
+  bool forges_seed = false;
+  bool refuses = false;  ///< the victim's machine says with ICMP that nobody is there
+  duration time = std::chrono::minutes(3);
+};
+struct hostile_row {
+  std::uint64_t joined = 0;  ///< registrations of theirs
+  std::uint64_t forged = 0;  ///< packets
+  std::vector<victim::tally> each;  ///< what the victim got of each peer
+  victim::tally in_all;
+  std::vector<std::string> failures;
+};
+std::vector<hostile_case> all_hostile_cases(std::size_t clients);
+hostile_row run_hostile(std::uint64_t seed, const hostile_case& chosen);
+
+/// Peers of a keyed topic at a coordinator that lies, and an outsider who works with it. They take no line that none of
+/// them has said (talker), and hear each other as soon as the coordinator lets them.
+struct liar_row {
+  std::uint64_t forged = 0;    ///< packets, made up or played again
+  std::uint64_t recorded = 0;  ///< packets
+  std::uint64_t refused = 0;   ///< packets, by peers that run at the end
+  std::vector<std::string> failures;
+};
+liar_row run_liar(std::uint64_t seed, std::ostream* log = nullptr);
 
 }  // namespace nat::sim

@@ -121,6 +121,16 @@ TEST(properties, a_line_that_comes_twice_or_late_is_found) {
   }
 }
 
+TEST(properties, a_line_from_before_the_start_is_found) {
+  pair_of_peers pair({});
+  pair.run.time().run_for(3s);
+  pair.first.kill();
+  pair.run.time().run_for(1s);
+  pair.first.start();
+  pair.first.words().hear(line_of("second", "second", pair.second.lines_said() - 3));
+  EXPECT_THAT(pair.run.check().failures(), Contains(HasSubstr("of second, said before it started")));
+}
+
 TEST(properties, a_line_that_is_missing_is_found) {
   pair_of_peers pair({});
   pair.run.time().run_for(3s);

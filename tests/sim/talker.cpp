@@ -35,7 +35,17 @@ std::string nth_line(std::string_view name, std::uint64_t n) {
   return line + ' ' + std::to_string(check);
 }
 
+std::string talker::say() {
+  said_at_.push_back(around_.time.now());
+  return nth_line(name_, said_++) + '\n';
+}
+
+std::uint64_t talker::lines_said_before(time_point when) const {
+  return static_cast<std::uint64_t>(std::ranges::lower_bound(said_at_, when) - said_at_.begin());
+}
+
 void talker::forget() {
+  since_ = around_.time.now();
   unread_.clear();
   received_.clear();
 }
@@ -75,6 +85,9 @@ void talker::judge(std::string_view line) {
 void talker::count(const talker& sender, std::uint64_t n) {
   auto& from = received_[sender.name()];
   const auto now = around_.time.now();
+  if (seals_ && sender.seals_ && sender.said_at_[n] < since_) {
+    around_.check.fail(name_, "heard line " + std::to_string(n) + " of " + sender.name() + ", said before it started");
+  }
   if (from.lines++ == 0) {
     from.first = now;
     from.first_number = n;

@@ -12,6 +12,7 @@
 #include <string>
 #include <string_view>
 #include <unordered_map>
+#include <vector>
 
 namespace nat::sim {
 
@@ -41,13 +42,14 @@ class talker {
   const host& machine() const { return machine_; }
   bool seals() const { return seals_; }
   std::uint64_t lines_said() const { return said_; }
+  std::uint64_t lines_said_before(time_point when) const;
   /// Null: nothing.
   const received* received_from(const std::string& name) const;
 
   /// Set once, by the run.
   void know(const everybody* names) { names_ = names; }
   /// The next line, with its end.
-  std::string say() { return nth_line(name_, said_++) + '\n'; }
+  std::string say();
   /// A piece of output: lines `LABEL: NAME N CHECK`.
   void hear(std::string_view output);
   /// It is started anew: what was heard before does not count.
@@ -64,6 +66,8 @@ class talker {
   std::string name_;
   bool seals_;
   std::uint64_t said_ = 0;
+  std::vector<time_point> said_at_;  ///< by number
+  time_point since_{};               ///< it was started
   std::string unread_;  ///< of the output: a line's beginning
   std::unordered_map<std::string, received> received_;
   const everybody* names_ = nullptr;

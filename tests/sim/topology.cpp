@@ -1,5 +1,8 @@
 #include "topology.hpp"
 
+#include <array>
+#include <optional>
+
 namespace nat::sim {
 
 using namespace std::chrono_literals;
@@ -10,12 +13,19 @@ constexpr std::uint64_t max_networks = 6;
 constexpr std::uint64_t max_hosts_in_each = 3;
 constexpr std::uint64_t max_open_hosts = 3;
 constexpr std::uint64_t max_topics = 3;
+constexpr double keyed_share = 0.4;  // of the topics
 
 duration millis_below(chance& random, std::uint64_t bound) {
   return std::chrono::milliseconds(static_cast<std::int64_t>(random.below(bound)));
 }
 
 }  // namespace
+
+secret_key random_key(chance& random) {
+  std::array<std::uint8_t, secret_key::size> bytes{};
+  random.fill(bytes);
+  return secret_key(bytes);
+}
 
 nat_config random_nat(chance& random) {
   constexpr mapping_behavior mappings[] = {
@@ -74,9 +84,14 @@ topology random_topology(world& in) {
   for (std::uint64_t j = 0; j < open; ++j) out.hosts.push_back(&net.add_host(net.open(), random_line(random)));
 
   const auto topics = 1 + random.below(max_topics);
+  std::vector<std::optional<secret_key>> keys(topics);
+  for (auto& key : keys) {
+    if (random.happens(keyed_share)) key = random_key(random);
+  }
   for (std::size_t i = 0; i < out.hosts.size(); ++i) {
-    const auto topic = "topic" + std::to_string(random.below(topics));
-    out.peers.push_back(&in.add_peer(*out.hosts[i], topic, "peer" + std::to_string(i)));
+    const auto topic = random.below(topics);
+    out.peers.push_back(&in.add_peer(*out.hosts[i], "topic" + std::to_string(topic), "peer" + std::to_string(i),
+                                     {.key = keys[topic]}));
   }
   return out;
 }

@@ -19,5 +19,6 @@ topology random_topology(world& in);
 
 nat_config random_nat(chance& random);
 link_config random_line(chance& random);
+secret_key random_key(chance& random);
 
 }  // namespace nat::sim

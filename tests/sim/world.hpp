@@ -2,6 +2,8 @@
 // goes.
 #pragma once
 
+#include "nat/peer.hpp"
+
 #include "audit.hpp"
 #include "coordinator_host.hpp"
 #include "internet.hpp"
@@ -16,6 +18,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <ostream>
 #include <span>
 #include <string>
@@ -37,6 +40,14 @@ struct outcome {
   bool passed() const { return failed == 0; }
 };
 
+/// What is not the same for all peers.
+struct peer_options {
+  std::optional<secret_key> key;                    ///< none: an open topic
+  websocket_server* coordinator = nullptr;          ///< null: the world's
+  std::optional<std::size_t> unanswered_data;       ///< bytes to who never answered; none: as the world's coordinator is
+  std::uint64_t seed_rate = default_seed_rate;      ///< bit/s
+};
+
 class world {
  public:
   /// Each peer says a line each `talk_interval` while it runs.
@@ -44,7 +55,8 @@ class world {
         const coordinator_limits& limits = {});
 
   /// A peer of this topic on this host.
-  peer_host& add_peer(host& machine, const std::string& topic, const std::string& name);
+  peer_host& add_peer(host& machine, const std::string& topic, const std::string& name,
+                      const peer_options& options = {});
 
   /// It says so many lines at a time.
   void start(peer_host& who, int lines = 1);
@@ -58,13 +70,15 @@ class world {
   /// as theory says.
   /// `timed`: nobody has been restarted and nothing has broken so far, so the times to connect mean something.
   void check_connected(time_point since, bool timed = false);
-  /// From the first line that an engine had to bring to another up to those of the last `in_flight`, none is missing.
-  void check_gapless(duration in_flight);
+  /// From the first line that an engine had to bring to another up to those of the last `in_flight`, none is missing,
+  /// for all pairs or those alone whose ways lose nothing.
+  void check_gapless(duration in_flight, bool lossless_alone = false);
   /// No running peer knows one that is gone.
   void check_forgotten();
 
   outcome finish(std::uint64_t seed) const;
 
+  surroundings around() { return {time_, net_, log_, check_}; }
   scheduler& time() { return time_; }
   internet& net() { return net_; }
   trace& log() { return log_; }
@@ -74,6 +88,7 @@ class world {
   const std::vector<std::unique_ptr<peer_host>>& peers() const { return peers_; }
 
  private:
+  bool is_lossless(const peer_host& from, const peer_host& to) const;
   void talk(peer_host& who, int lines, std::uint64_t run);
 
   duration talk_interval_;
