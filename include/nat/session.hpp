@@ -133,6 +133,7 @@ class session {
   std::uint64_t payloads = 0;  ///< received
 
   // For the table that it is in.
+  std::uint64_t serial = 0;  ///< an order that is the same in each run
   deadline scheduled;   ///< where it stands in the order of deadlines
   deadline retired_at;  ///< when it left
 

@@ -4,11 +4,11 @@
 #include "nat/session.hpp"
 
 #include <cstddef>
+#include <cstdint>
 #include <deque>
 #include <functional>
 #include <map>
 #include <memory>
-#include <set>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -45,7 +45,7 @@ class session_table {
   void reschedule(time_point now, session& who);
   /// One whose deadline has come; it is to be rescheduled. Null: none.
   session* next_due(time_point now) const;
-  deadline next_deadline() const { return schedule_.empty() ? deadline{} : schedule_.begin()->first; }
+  deadline next_deadline() const { return schedule_.empty() ? deadline{} : schedule_.begin()->first.first; }
 
   std::size_t size() const { return by_name_.size(); }
   bool empty() const { return by_name_.empty(); }
@@ -66,7 +66,8 @@ class session_table {
   std::map<std::string, std::unique_ptr<session>, std::less<>> by_name_;
   std::map<name_tag, session*> by_tag_;
   std::map<sender_id, session*> by_sender_;
-  std::set<std::pair<time_point, session*>> schedule_;
+  std::map<std::pair<time_point, std::uint64_t>, session*> schedule_;  ///< those of one moment by their serial
+  std::uint64_t last_serial_ = 0;
   std::deque<std::unique_ptr<session>> retired_;  ///< the one gone longest first
   std::map<sender_id, std::uint64_t> floors_;     ///< the highest DATA number of those that were forgotten
   std::deque<sender_id> floor_order_;

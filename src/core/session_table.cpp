@@ -14,6 +14,7 @@ session& session_table::add(time_point now, const std::string& name, const name_
   } else {
     who = std::make_unique<session>(name, tag, now);
   }
+  who->serial = ++last_serial_;
   by_tag_[tag] = who.get();
   return *who;
 }
@@ -71,17 +72,17 @@ void session_table::reschedule(time_point now, session& who) {
   if (due == who.scheduled) return;
   unschedule(who);
   who.scheduled = due;
-  if (due) schedule_.emplace(*due, &who);
+  if (due) schedule_.emplace(std::pair(*due, who.serial), &who);
 }
 
 void session_table::unschedule(session& who) {
-  if (who.scheduled) schedule_.erase({*who.scheduled, &who});
+  if (who.scheduled) schedule_.erase({*who.scheduled, who.serial});
   who.scheduled.reset();
 }
 
 session* session_table::next_due(time_point now) const {
   const auto first = schedule_.begin();
-  return first == schedule_.end() || first->first > now ? nullptr : first->second;
+  return first == schedule_.end() || first->first.first > now ? nullptr : first->second;
 }
 
 session* session_table::by_name(std::string_view name) const {
