@@ -71,7 +71,7 @@ class lying_coordinator final : public websocket_server, public receiver_of_data
   void relay_falsely(peer_id from, const member& to, byte_view packet);
   void welcome(peer_id id, const member& to);
   void tell_all();
-  void tell(peer_id id, const member& to);
+  void tell(const member& to);
   std::vector<v2_peer> truth(const member& to) const;
   void lie(peer_id id, const member& to);
   std::vector<v2_peer> falsehood(peer_id id, const member& to);
