@@ -68,6 +68,8 @@ constexpr std::chrono::seconds retry_when_shut_down{5};
 constexpr allowance message_allowance{200, std::chrono::seconds(1), 2'000};
 // Punches over it are dropped.
 constexpr allowance punch_allowance{20, std::chrono::seconds(1), 100};
+// And those for one client, whoever they are from.
+constexpr allowance punched_allowance{100, std::chrono::seconds(1), 1'000};
 // Of announcements over it the newest is kept until its turn comes.
 constexpr allowance announcement_allowance{2, std::chrono::seconds(1), 20};
 /// Two snapshots to one client are this far apart at least; the second waits.
@@ -175,6 +177,8 @@ class coordinator {
   void on_ping(instant now, client_id id);
   /// A text message came from a v2 client; from others it is activity.
   void on_message(instant now, client_id id, std::string_view text);
+  /// What waited for a v2 client was dropped, as its queue was full: it is to be told everything anew.
+  void on_messages_dropped(instant now, client_id id);
   /// A binary message came from a v2 client: a packet to relay. From others it is activity.
   void on_relay(instant now, client_id id, byte_view frame);
   /// The connection is gone, at whatever stage. Ids that are not (or no longer) known are ignored here and

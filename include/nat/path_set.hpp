@@ -40,11 +40,12 @@ struct path {
   deadline echoed_at;              ///< our challenge came back
   time_point valid_since{};        ///< meaningful while valid
   duration rtt{};                  ///< smoothed (RFC 6298, 2); 0: not measured
-  duration keepalive{};            ///< between two PINGs while idle
+  duration keepalive = std::chrono::seconds(5);  ///< between two PINGs while idle
   duration keepalive_ceiling{};
 
   // What the peer asked.
   std::uint64_t challenge = 0;
+  std::uint64_t challenger = 0;  ///< the sender id it came from
   std::uint32_t timestamp = 0;
   time_point timestamp_at{};
   deadline heard_at;
@@ -98,6 +99,8 @@ class path_set {
   static constexpr duration relay_interval = std::chrono::milliseconds(250);
   // While DATA flows, and while a PING is unanswered.
   static constexpr duration active_interval = std::chrono::milliseconds(500);
+  // On the relay: when it is silent, nothing else carries.
+  static constexpr duration active_relay_interval = std::chrono::milliseconds(300);
   static constexpr duration active_for = std::chrono::seconds(3);
   // A valid path that answers nothing: carried in parallel after this and three round trips, lost after that.
   static constexpr duration doubt_after = std::chrono::milliseconds(250);
@@ -114,7 +117,7 @@ class path_set {
   // Of the loss that is shown, one PING counts so much.
   static constexpr double loss_weight = 1.0 / 16;
 
-  static constexpr std::size_t max_offered = 16;
+  static constexpr std::size_t max_offered = 16;  ///< and as many that are no longer offered and still work
   static constexpr std::size_t max_learned = 8;  ///< beyond them the one heard longest ago makes room
   // Two peers behind one NAT that gives a port to each new destination, and sends packets back in, would else answer
   // each other's new ports with ever newer ones.
@@ -154,6 +157,8 @@ class path_set {
   path* next_due(time_point now);
   /// A PING that wants an answer left, though it was not due.
   void on_pinged(time_point now, path& by);
+  /// It was due, and could not leave: nothing is owed for it.
+  void on_not_pinged(time_point now, path& by);
   /// Gives up what is silent, and chooses. To be called at `next_deadline` and after news. No pointer to a path survives
   /// it, or `offer`, or `learn`.
   void choose(time_point now);
@@ -162,6 +167,10 @@ class path_set {
   nat::route route(time_point now) const;
   /// The path in use: direct, else the relay if it is valid; null: none.
   const path* chosen() const;
+  /// Whether a direct path is in use, and nothing speaks against it.
+  bool works_directly(time_point now) const;
+  /// Whether the relay owes an echo for longer than it should.
+  bool relay_is_silent(time_point now) const;
   /// Since when it is in use, and why.
   const path_choice& choice() const { return choice_; }
   /// Whether some address has not been asked often enough to give up hope.
@@ -181,6 +190,7 @@ class path_set {
   void schedule(time_point now, path& of);
   void lose(time_point now, path& of);
   void remove(std::size_t index);
+  void drop_unoffered(time_point now);
   std::optional<std::size_t> best(time_point now) const;
   void choose_direct(time_point now);
   void note_choice(time_point now);
@@ -191,6 +201,7 @@ class path_set {
   path_choice choice_;
   bool used_relay_ = false;             ///< what `choice_` is about: this,
   std::optional<endpoint> used_;        ///< or this, or nothing
+  path_kind used_kind_ = path_kind::relay;
   std::uint64_t forgotten_sent_ = 0;    ///< bytes of paths that are no more
   std::uint64_t forgotten_received_ = 0;
   token_bucket learned_;

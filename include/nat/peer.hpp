@@ -99,7 +99,8 @@ class peer {
   /// The answer to a STUN lookup; empty where no name resolved, `error` then says why.
   void on_stun_servers(time_point now, const std::vector<endpoint>& servers, const std::string& error);
   void on_coordinator(time_point now, unix_millis wall, const coordinator_event& event);
-  /// The machine's own addresses, and the port of our socket on them. `moved`: one is gone, or the way out is another.
+  /// The machine's own addresses, and the port of our socket on them. `moved`: the one that we reach the coordinator from
+  /// is gone, if only for a while, or the way out is another.
   void on_interfaces(time_point now, const std::vector<ip_address>& addresses, std::uint16_t port, bool moved);
   void on_output_written(time_point now, std::size_t bytes);
   /// stdout takes nothing more: whoever read it is gone, which is no failure, or `failure` says why.
@@ -131,7 +132,7 @@ class peer {
   const std::optional<ending>& ended() const { return ending_; }
 
   /// Everything that grows, and how far it may.
-  std::array<queue_level, 10> queues() const;
+  std::array<queue_level, 11> queues() const;
   const peer_counters& counters() const { return counters_; }
   status_report status(time_point now) const;
   const peer_table& seeds() const { return table_; }
@@ -166,11 +167,12 @@ class peer {
   void on_sealed_data(const arrival& how, const data_header& header, byte_view datagram);
   session* session_of(const arrival& how, const ping_header& ping);
   void release_held(time_point now, session& who);
+  void remove_session(time_point now, std::string_view name);
   void on_session_changed(time_point now, session& who);
   void write_out(time_point now, const output_source& source, byte_view payload);
   unix_millis wall_at(time_point when) const;
   void ping(time_point now, const endpoint& to);
-  void ping(time_point now, session& who, path& on, bool wants_answer);
+  bool ping(time_point now, session& who, path& on, bool wants_answer);
   bool wants_ping(time_point now, const known_peer& to);
   void ping_seeds_in_turn(time_point now);
   void ping_sessions(time_point now);
@@ -185,6 +187,7 @@ class peer {
   void on_list(time_point now, std::string_view message);
   void take_seeds(time_point now, const roster& list, bool keep_missing);
   bool is_listed_as_ours(std::string_view name) const;
+  bool is_heard(time_point now, std::string_view name, bool doubtful) const;
   bool is_no_peer(const roster_entry& entry) const;
   void on_v2_message(time_point now, std::string_view message);
   void handle(time_point now, const v2::welcome& message);
@@ -271,7 +274,6 @@ class peer {
   // queue.
   std::size_t ping_turn_ = 0;
   deadline next_ping_;
-  deadline next_session_;  ///< the earliest deadline of all sessions; may be too early
   std::uint64_t unaddressed_pings_ = 0;
   std::string failure_;  ///< why `leave` was called, where that was no wish of the user
   std::optional<ending> ending_;

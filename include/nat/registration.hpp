@@ -121,8 +121,10 @@ class registration {
   // What connecting may take: the kernel sends a second SYN after 1 s (RFC 6298, 2.1), and a new try beats a third.
   static constexpr duration quick_connect_timeout = std::chrono::seconds(2);
   static constexpr duration connect_timeout = std::chrono::seconds(10);
-  // Several round trips over any network that people use.
-  static constexpr duration probe_timeout = std::chrono::seconds(2);
+  // TCP's second retransmission is there by then (RFC 6298, RFC 8985), over a path of some 100 ms. Each time that it was
+  // too short for the server, which may be slow, it is doubled, up to the cap.
+  static constexpr duration probe_timeout = std::chrono::seconds(1);
+  static constexpr duration probe_timeout_cap = std::chrono::seconds(8);
   static constexpr duration probe_spacing = std::chrono::milliseconds(500);
   // A network that changes all the time does not have us connect all the time.
   static constexpr duration network_change_spacing = std::chrono::milliseconds(250);
@@ -137,9 +139,11 @@ class registration {
   /// Under v2 the connection is abandoned, and where there is none, connecting begins anew at once. A registration with
   /// a section-1 server is left to TCP, as ever.
   void on_network_changed(time_point now);
-  /// The connection is in doubt (nobody else is heard any more): under v2 it must show a sign of life within
-  /// `probe_timeout`, or is abandoned. To be called as often as the doubt arises: a probe under way is not prolonged.
-  void probe(time_point now);
+  /// The connection is in doubt (somebody is not heard any more over it): under v2 it must show a sign of life within
+  /// `probe_timeout` or a multiple of it, or is abandoned. To be called as often as the doubt arises: a probe under way is
+  /// not prolonged.
+  /// `extra`: what a sign of life takes longer over this connection, as far as it is known.
+  void probe(time_point now, duration extra = {});
   /// v2's `welcome` has come.
   void on_welcome(std::string resume) { resume_ = std::move(resume); }
   /// Closes the connection for good.
@@ -152,6 +156,8 @@ class registration {
   const std::optional<endpoint>& address() const { return address_; }
   const std::optional<endpoint>& joined_address() const { return joined_address_; }
   bool is_registered() const { return state_ == state::registered; }
+  /// Says goodbye: whoever asks is to find nobody.
+  bool is_leaving() const { return state_ == state::leaving; }
   /// Whether the present registration, or the last one while there is none, is with natcoord.v2.
   bool is_v2() const { return is_v2_; }
   /// Whether the connection under way was begun only because the server of the one before knows section 1 alone:
@@ -205,6 +211,8 @@ class registration {
   deadline section_1_until_;  ///< no v2 is tried before
   deadline probed_at_;
   bool probing_ = false;
+  duration probe_patience_ = probe_timeout;  ///< of the next one
+  deadline probe_ends_;                      ///< of the one under way
   deadline network_changed_at_;
   std::string resume_;
   time_point registered_at_{};

@@ -13,6 +13,10 @@ constexpr std::uint64_t relay_burst = 256U << 10;
 // What may be delivered at once, in bytes: 64 ms of the default rate for all.
 constexpr std::uint64_t relay_total_burst = 8U << 20;
 
+// A packet costs natcoord work that does not depend on its size: a smaller one counts as so many bytes.
+constexpr std::uint64_t least_upload = 128;    // the smallest packet there is between peers
+constexpr std::uint64_t least_delivery = 600;  // of all deliveries; about what one costs beside its bytes
+
 struct relay_limits {
   bool on = true;
   std::uint64_t rate = 32'000'000;           ///< bit/s that each client may upload; 0: no limit
@@ -32,6 +36,8 @@ class relay_meter {
  public:
   explicit relay_meter(const relay_limits& limits);
 
+  /// Whether the client may upload anything now.
+  bool may_upload(time_point now, const relay_account& client) const { return client.rate.ready(now, rate_); }
   /// Whether a packet of `bytes` goes to `recipients` of the client's; if so, it is charged for.
   relay_verdict charge(time_point now, relay_account& client, std::uint64_t bytes, std::uint64_t recipients);
 

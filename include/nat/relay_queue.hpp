@@ -22,6 +22,8 @@ class relay_queue {
   static constexpr std::size_t max_bytes = 256U << 10;
   // A connection that takes nothing for so long holds nobody up any more: what does not fit is dropped.
   static constexpr duration patience = std::chrono::milliseconds(500);
+  // PINGs do not wait behind DATA: how long one takes is what tells whether the relay works.
+  static constexpr std::size_t max_pings = 1024;
 
   /// Whether DATA should wait: the queue is full, and the connection still moves.
   bool holds_up(time_point now) const { return is_full() && now < moved_at_ + patience; }
@@ -30,16 +32,20 @@ class relay_queue {
 
   /// A packet for these clients, in as many frames as their number needs; dropped and counted where there is no room.
   void push(time_point now, std::span<const peer_id> to, byte_view packet);
+  /// A PING for this client; false: there is no room.
+  bool push_ping(peer_id to, byte_view packet);
   std::optional<frame> next(time_point now);
   void clear();
 
-  bool empty() const { return frames_.empty(); }
+  bool empty() const { return frames_.empty() && pings_.empty(); }
+  std::size_t held_pings() const { return pings_.size(); }
   std::size_t held_bytes() const { return bytes_; }
   std::uint64_t dropped() const { return dropped_; }
 
  private:
   bool is_full() const { return bytes_ + max_relay_upload > max_bytes; }
 
+  std::deque<frame> pings_;
   std::deque<frame> frames_;
   std::size_t bytes_ = 0;
   time_point moved_at_{};  ///< when a frame was last taken, or the queue was last empty

@@ -34,6 +34,16 @@ class replay_window {
     return (words_[slot_of(number / word_bits)] & bit_of(number)) == 0;
   }
 
+  /// Everything up to this number counts as seen. Has no effect on a window that knows a higher one.
+  void forget_below(std::uint64_t number) {
+    if (number <= highest_) return;
+    advance(number);
+    words_.fill(~std::uint64_t{0});
+    // Of the word that the number stands in, what is above it is not seen.
+    const auto bit = number % word_bits;
+    if (bit + 1 < word_bits) words_[slot_of(number / word_bits)] = (std::uint64_t{2} << bit) - 1;
+  }
+
   /// The highest number accepted; 0: none yet.
   std::uint64_t highest() const { return highest_; }
 

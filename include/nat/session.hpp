@@ -12,6 +12,7 @@
 #include "nat/replay_window.hpp"
 #include "nat/seal.hpp"
 #include "nat/time.hpp"
+#include "nat/token_bucket.hpp"
 #include "nat/v2_messages.hpp"
 
 #include <array>
@@ -42,8 +43,16 @@ class session {
   // While somebody else claims the name, PINGs name no recipient, so that whoever is there answers; so long after the
   // last claim.
   static constexpr duration claim = std::chrono::seconds(5);
+  // A challenge is echoed for so long: the answer to it, and what else leaves meanwhile. Later it would prove a path that
+  // may be dead by then.
+  static constexpr duration echo_for = std::chrono::milliseconds(500);
+  // Answers to it: enough for a dense PING on each of some paths.
+  static constexpr allowance answering{40, std::chrono::seconds(1), 80};
+  // So many PINGs in a row tell which DATA is the first, as one may be lost.
+  static constexpr std::uint64_t introductions = 3;
 
-  session(std::string name, const name_tag& tag, time_point now) : name_(std::move(name)), tag_(tag), since_(now) {}
+  session(std::string name, const name_tag& tag, time_point now)
+      : name_(std::move(name)), tag_(tag), since_(now), listed_since_(now) {}
 
   /// It is listed again.
   void revive(time_point now);
@@ -51,12 +60,19 @@ class session {
   const std::string& name() const { return name_; }
   const name_tag& tag() const { return tag_; }
   time_point since() const { return since_; }
+  /// It is listed under another id: its program may be another one.
+  void on_listed_anew(time_point now);
+  time_point listed_since() const { return listed_since_; }
   /// It has echoed a challenge of ours, under this sender id; 0: not yet.
   sender_id id() const { return id_; }
   bool is_fresh() const { return id_ != 0; }
   /// It takes our DATA.
   bool accepts() const { return accepts_; }
-  void set_first_data(std::uint64_t number) { first_data_ = number; }
+  /// The number of the first DATA packet that is for it. The next few PINGs tell.
+  void set_first_data(std::uint64_t number) {
+    first_data_ = number;
+    introduce_until_ = pings_ + introductions;
+  }
   std::uint64_t first_data() const { return first_data_; }
 
   path_set& paths() { return paths_; }
@@ -75,15 +91,27 @@ class session {
 
   /// A PING to send on this path. `wants_answer` is told to the path set by the caller.
   ping_header make_ping(time_point now, const challenges& ours, const path& on, bool wants_answer,
-                        const name_tag& self) const;
+                        const name_tag& self);
+  /// Whether one more PING of its may be answered now; it then counts.
+  bool take_answer(time_point now) {
+    const bool may = answers_.ready(now, answering);
+    if (may) answers_.take(now, answering);
+    return may;
+  }
   /// Counts it as sent: `number` for a header whose recipient is known.
   std::uint64_t next_ping_number() { return ++pings_; }
+
+  /// The highest number of its DATA packets that was taken, and what was taken before it was forgotten for a while.
+  std::uint64_t last_data() const { return data_seen_.highest(); }
+  void forget_data_below(std::uint64_t number) { data_seen_.forget_below(number); }
 
   /// A DATA packet with this header came. With `next`, `payload` is what it says, in the clear.
   data_verdict on_data(time_point now, const topic_keys& keys, const data_header& header, byte_view packet,
                        std::vector<std::uint8_t>& payload);
   /// A payload that waited for those before it, now in order.
   std::optional<std::vector<std::uint8_t>> next_payload(time_point now) { return order_.release(now); }
+  /// The same, when it is gone: nothing is waited for.
+  std::optional<std::vector<std::uint8_t>> last_payload() { return order_.drain(); }
 
   void on_address_seen(const endpoint& seen) { seen_as_ = seen; }
   /// Where the peer sees us, by the last direct path.
@@ -92,7 +120,7 @@ class session {
   deadline next_deadline() const { return earliest(paths_.next_deadline(), order_.next_deadline()); }
   std::size_t held_bytes() const { return order_.held_bytes(); }
   /// DATA packets of its that never came, of this run of it.
-  std::uint64_t lost() const { return lost_ + order_.skipped(); }
+  std::uint64_t lost() const { return order_.skipped(); }
 
   // What the coordinator says of it.
   peer_id relay_id = 0;  ///< 0: it is not known to a coordinator that relays
@@ -103,7 +131,10 @@ class session {
   time_point told_path_of{};  ///< the choice's moment
   std::uint8_t told_obstacle = 0;
   std::uint64_t payloads = 0;  ///< received
-  std::uint64_t payload_bytes = 0;
+
+  // For the table that it is in.
+  deadline scheduled;   ///< where it stands in the order of deadlines
+  deadline retired_at;  ///< when it left
 
  private:
   void adopt(time_point now, sender_id id);
@@ -113,6 +144,7 @@ class session {
   std::string name_;
   name_tag tag_;
   time_point since_;
+  time_point listed_since_;
   path_set paths_;
   sender_id id_ = 0;
   sender_id newcomer_ = 0;  ///< says that it has the name now; has not proved to live
@@ -122,6 +154,9 @@ class session {
   bool accepts_ = false;
   std::uint64_t pings_ = 0;
   std::uint64_t first_data_ = 0;
+  bool addressed_ = false;  ///< of two PINGs in a row while the name is claimed, one names the recipient
+  token_bucket answers_;
+  std::uint64_t introduce_until_ = 0;  ///< PINGs up to this number are introductions
   replay_window<ping_window> pings_seen_;
   replay_window<ping_window> newcomer_pings_seen_;
   // PINGs without a recipient count over all whom they went to.
@@ -130,7 +165,6 @@ class session {
   replay_window<data_window> data_seen_;
   std::optional<payload_opener> opener_;
   reorder_buffer order_;
-  std::uint64_t lost_ = 0;  ///< that an earlier `order_` gave up
   std::optional<endpoint> seen_as_;
 };
 

@@ -21,8 +21,8 @@ namespace nat {
 
 class topic_view {
  public:
-  /// Whether a peer is heard now, on any path.
-  using heard = std::function<bool(std::string_view name)>;
+  /// Whether a peer is heard now without the coordinator; `doubtful`: it is said to have left.
+  using heard = std::function<bool(std::string_view name, bool doubtful)>;
 
   // A coordinator that was restarted lists its clients as they come back, the last within the reconnect backoff's cap
   // of 30 s and a try. Until then a peer it does not list yet stays known, as long as it is heard.
@@ -51,7 +51,9 @@ class topic_view {
   changes apply(time_point now, const v2::snapshot& list, const heard& is_heard);
   /// Of a delta `from`..`to`, that with from <= our version <= to applies, whatever of it is known already; an older
   /// one is ignored.
-  changes apply(time_point now, const v2::delta& delta);
+  /// Who has left and is heard all the same is kept for a while as one that is not listed (id 0): a connection to the
+  /// coordinator may end without its peer.
+  changes apply(time_point now, const v2::delta& delta, const heard& is_heard);
 
   /// Forgets those that were kept only for a while and are not heard any more.
   std::vector<v2_peer> expire(time_point now, const heard& is_heard);
@@ -78,6 +80,7 @@ class topic_view {
   struct entry {
     v2_peer peer;               ///< its id is 0 while the server does not list it
     deadline kept_until;        ///< set while the server's list lacks it
+    bool said_left = false;     ///< as the server has said
     std::uint64_t seen_in = 0;  ///< the last snapshot that had it, by our own count
   };
   // Ordered, not hashed: a coordinator chooses names and ids, and could choose them to collide.
@@ -90,7 +93,7 @@ class topic_view {
   void remove(table::iterator at, history& before);
   void forget_id(const entry& of);
   bool make_room(history& before);
-  void unlist(time_point now, entry& missing);
+  void unlist(time_point now, table::iterator missing, history& before);
   changes differences(history& before) const;
 
   std::string own_name_;

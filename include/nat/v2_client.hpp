@@ -59,6 +59,7 @@ struct v2_client {
   token_bucket messages;
   token_bucket announcements;
   token_bucket punches;
+  token_bucket punched;  ///< by others
   relay_account relay;
   std::unique_ptr<v2::addresses> announced;  ///< the newest announcement that came before its time
   time_point last_snapshot;

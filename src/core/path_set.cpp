@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cassert>
+#include <utility>
 
 namespace nat {
 namespace {
@@ -60,9 +61,26 @@ void path_set::offer(time_point now, std::span<const path_offer> offers) {
     known->kind = kind;
     known->offered = true;
   }
+  drop_unoffered(now);
+}
+
+/// Of paths that are no longer offered those stay that work, but for too many: then the one that echoed longest ago goes.
+void path_set::drop_unoffered(time_point now) {
+  std::optional<std::size_t> oldest;
+  std::size_t kept = 0;
   for (auto i = paths_.size(); i-- > 1;) {
-    if (!paths_[i].offered && paths_[i].kind != path_kind::reflexive && !is_valid(now, paths_[i])) remove(i);
+    if (paths_[i].offered || paths_[i].kind == path_kind::reflexive) continue;
+    if (!is_valid(now, paths_[i])) {
+      remove(i);
+      if (oldest) --*oldest;
+      continue;
+    }
+    ++kept;
+    if (chosen_ != i && (!oldest || paths_[i].echoed_at < paths_[*oldest].echoed_at)) oldest = i;
   }
+  if (kept <= max_offered || !oldest) return;
+  remove(*oldest);
+  drop_unoffered(now);
 }
 
 void path_set::set_relay(time_point now, bool works) {
@@ -187,15 +205,18 @@ bool path_set::is_held(time_point now, const path& of) const {
 
 duration path_set::interval(time_point now, const path& of) const {
   if (is_valid(now, of)) {
-    if (of.asked_at) return active_interval;
     const bool in_use = chosen_ ? &of == &paths_[*chosen_] : of.is_relay();
-    if (is_active(now) && in_use) return active_interval;
+    if (of.asked_at || (is_active(now) && in_use)) return of.is_relay() ? active_relay_interval : active_interval;
     return of.keepalive;
   }
-  if (of.is_relay()) return std::min<duration>(relay_interval * (1 << std::min(of.probes, 7)), longest_interval);
+  // `probes` counts the one that has just left.
+  const auto doubled = [&](duration first, int since) {
+    return std::min<duration>(first * (1 << std::clamp(of.probes - since - 1, 0, 7)), longest_interval);
+  };
+  if (of.is_relay()) return doubled(relay_interval, 0);
   if (of.probes <= dense_probes) return dense_interval;
   if (of.probes <= eager_probes) return eager_interval;
-  return std::min<duration>(std::chrono::seconds(1) * (1 << std::min(of.probes - eager_probes, 5)), longest_interval);
+  return doubled(std::chrono::seconds(1), eager_probes);
 }
 
 path* path_set::next_due(time_point now) {
@@ -216,6 +237,10 @@ void path_set::on_pinged(time_point now, path& by) {
   if (is_valid(now, by) && in_doubt(now, by)) by.loss += (1 - by.loss) * loss_weight;
   if (!by.asked_at) by.asked_at = now;
   schedule(now, by);
+}
+
+void path_set::on_not_pinged(time_point now, path& by) {
+  if (by.asked_at == now) by.asked_at.reset();
 }
 
 /// A relay that works and is not in use costs nothing.
@@ -265,7 +290,11 @@ void path_set::note_choice(time_point now) {
   const auto* by = chosen();
   const bool relay = by != nullptr && by->is_relay();
   const auto direct = by != nullptr && !relay ? std::optional(by->at) : std::nullopt;
-  if (relay == used_relay_ && direct == used_) return;
+  if (relay == used_relay_ && direct == used_) {
+    // It was learned before it was offered: now it is known what it is.
+    if (direct && std::exchange(used_kind_, by->kind) != by->kind) choice_.since = now;
+    return;
+  }
   const auto* before = used_ ? find(*used_) : nullptr;
   const bool before_works = before != nullptr && is_valid(now, *before) && !in_doubt(now, *before);
   choice_.since = now;
@@ -279,6 +308,7 @@ void path_set::note_choice(time_point now) {
   }
   used_relay_ = relay;
   used_ = direct;
+  used_kind_ = by == nullptr ? path_kind::relay : by->kind;
 }
 
 void path_set::choose_direct(time_point now) {
@@ -322,6 +352,14 @@ route path_set::route(time_point now) const {
 const path* path_set::chosen() const {
   if (chosen_) return &paths_[*chosen_];
   return relay_works_ && paths_[relay_index].echoed_at ? &paths_[relay_index] : nullptr;
+}
+
+bool path_set::works_directly(time_point now) const {
+  return chosen_ && is_valid(now, paths_[*chosen_]) && !in_doubt(now, paths_[*chosen_]);
+}
+
+bool path_set::relay_is_silent(time_point now) const {
+  return paths_[relay_index].echoed_at && in_doubt(now, paths_[relay_index]);
 }
 
 bool path_set::is_trying(time_point now) const {

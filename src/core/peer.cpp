@@ -83,12 +83,15 @@ void peer::on_stun_servers(time_point now, const std::vector<endpoint>& servers,
 }
 
 void peer::on_interfaces(time_point now, const std::vector<ip_address>& addresses, std::uint16_t port, bool moved) {
+  const bool lost_one = std::ranges::any_of(
+      interfaces_, [&](const ip_address& ip) { return std::ranges::find(addresses, ip) == addresses.end(); });
   interfaces_ = addresses;
   port_ = port;
   if (moved) {
     registration_.on_network_changed(now);
     if (!config_.advertise) stun_.refresh(now);
-    if (registration_.is_registered() && registration_.is_v2()) probe_.start(now, coordinator_ip_, stun_ports_);
+  }
+  if (moved || lost_one) {
     sessions_.for_each([&](session& who) {
       who.paths().wake(now);
       on_session_changed(now, who);
@@ -125,13 +128,10 @@ void peer::on_time(time_point now) {
   auto left = table_.expire(now);
   for (const auto& who : left) {
     note_peer(now, note_kind::peer_left, who.name, who.address);
-    if (!is_listed_as_ours(who.name)) sessions_.remove(who.name);
+    if (!is_listed_as_ours(who.name)) remove_session(now, who.name);
   }
   topic_view::changes gone;
-  gone.left = view_.expire(now, [&](std::string_view name) {
-    const auto* who = sessions_.by_name(name);
-    return who != nullptr && who->paths().chosen() != nullptr;
-  });
+  gone.left = view_.expire(now, [&](std::string_view name, bool doubtful) { return is_heard(now, name, doubtful); });
   on_view_changed(now, gone);
   if (!left.empty() || !sender_.gate_is_open()) on_peers_changed(now);
   ping_seeds_in_turn(now);
@@ -149,7 +149,7 @@ deadline peer::next_deadline() {
   // Without room, `on_sent` is what the sender waits for.
   const bool room = outbox_.has_room(max_datagram, table_.size() + sessions_.size());
   return earliest(stun_.next_deadline(), probe_.next_deadline(), registration_.next_deadline(), table_.next_deadline(),
-                  view_.next_deadline(), room ? sender_.next_deadline() : std::nullopt, next_ping_, next_session_,
+                  view_.next_deadline(), room ? sender_.next_deadline() : std::nullopt, next_ping_, sessions_.next_deadline(),
                   lonely_at_, quit_at_);
 }
 
@@ -190,11 +190,7 @@ void peer::settle(time_point now) {
   settle_probe(now);
   settle_registration(now);
   settle_commands(now);
-  const auto packets = sender_.packets();
   sender_.pump(now, {sealer_, random_, table_.peers(), !keys_.is_keyed(), sessions_, outbox_, relay_, data_allowed_});
-  if (sender_.packets() != packets) {  // paths that carry DATA are asked more often
-    sessions_.for_each([&](const session& who) { next_session_ = earliest(next_session_, who.next_deadline()); });
-  }
   const bool all_sent = input_ended_ && sender_.finished() && outbox_.empty();
   if (all_sent && config_.quit_on_eof) {
     quit_at_ = now + *config_.quit_on_eof;
@@ -244,13 +240,14 @@ void peer::settle_probe(time_point now) {
 
 std::optional<nat_probe_request> peer::next_aside() { return std::exchange(aside_, std::nullopt); }
 
-std::array<queue_level, 10> peer::queues() const {
+std::array<queue_level, 11> peer::queues() const {
   return {{{"peers", table_.size(), max_roster_peers},
            {"sessions", sessions_.size(), 2 * max_roster_peers},  // of v2, or of a section-1 list
            {"input bytes", sender_.held_input(), input_splitter::max_buffered},
            {"outbox bytes", outbox_.held_bytes(), outbox::max_bytes},
            {"outbox datagrams", outbox_.held_datagrams(), outbox::max_datagrams},
            {"relay bytes", relay_.held_bytes(), relay_queue::max_bytes},
+           {"relay pings", relay_.held_pings(), relay_queue::max_pings},
            {"output bytes", receiver_.unwritten(), receiver::max_unwritten},
            {"notes", notes_.size(), note_queue::max_held},
            {"commands", commands_.size(), max_commands},

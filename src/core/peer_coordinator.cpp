@@ -21,7 +21,7 @@ void peer::on_coordinator(time_point now, unix_millis wall, const coordinator_ev
   const auto* binary = std::get_if<coordinator_events::binary>(&event);
   if (binary != nullptr && registration_.is_v2()) {
     if (const auto relayed = decode_relay_delivery(binary->message)) {
-      on_packet({now, wall, std::nullopt}, relayed->packet);
+      if (relays_) on_packet({now, wall, std::nullopt}, relayed->packet);  // else there was none to be
     } else {
       ++counters_.malformed;
     }
@@ -45,7 +45,7 @@ void peer::take_seeds(time_point now, const roster& list, bool keep_missing) {
   for (const auto& who : changes.left) {
     note_peer(now, note_kind::peer_left, who.name, who.address);
     const bool stays = std::ranges::find(table_.peers(), who.name, &known_peer::name) != table_.peers().end();
-    if (!stays && !is_listed_as_ours(who.name)) sessions_.remove(who.name);
+    if (!stays && !is_listed_as_ours(who.name)) remove_session(now, who.name);
   }
   for (const auto i : changes.appeared) {
     auto& who = table_.peers()[i];
@@ -53,10 +53,16 @@ void peer::take_seeds(time_point now, const roster& list, bool keep_missing) {
     who.budget = pacer(config_.seed_rate);
     note_peer(now, note_kind::peer_appeared, who.name, who.address);
     if (who.heard) note_peer(now, note_kind::peer_heard, who.name, who.address);
+    // One of ours that had left, and is listed at an address it had: it stays one of ours.
+    auto* before = sessions_.retired_by_tag(who.tag);
+    if (before != nullptr && before->paths().find(who.address) != nullptr && sessions_.by_tag(who.tag) == nullptr) {
+      sessions_.on_fresh(sessions_.add(now, who.name, who.tag));
+    }
     if (auto* ours = is_listed_as_ours(who.name) ? nullptr : sessions_.by_tag(who.tag)) {
       const path_offer offer{who.address, path_kind::public_address};
       ours->paths().offer(now, {&offer, 1});
       who.is_ours = ours->is_fresh();
+      on_session_changed(now, *ours);
     }
     if (who.heard || pings_allowed_.take(now, who.address)) ping(now, who.address);
   }
@@ -91,20 +97,37 @@ void peer::handle(time_point now, const v2::welcome& message) {
   relays_ = message.relay;
   stun_ports_ = message.stun_ports;
   has_told_ = false;
+  probed_.token.clear();  // of another connection: the next one is told when it is there
   behavior_by_ = now + introductions;
   if (!config_.advertise) probe_.start(now, coordinator_ip_, stun_ports_);
   tell_addresses(now);
 }
 
 void peer::handle(time_point now, const v2::snapshot& message) {
-  const auto heard = [&](std::string_view name) {
-    const auto* who = sessions_.by_name(name);
-    return who != nullptr && who->paths().chosen() != nullptr;
-  };
-  on_view_changed(now, view_.apply(now, message, heard));
+  const auto overflowed = view_.overflowed();
+  on_view_changed(now, view_.apply(now, message, [&](auto name, bool doubtful) { return is_heard(now, name, doubtful); }));
+  if (view_.overflowed() != overflowed) {
+    notes_.push(now, {.kind = note_kind::entries_skipped, .text = std::to_string(view_.overflowed() - overflowed)});
+  }
+  take_seeds_of_view(now);  // also where nothing has changed: before, the server may have known section 1 alone
+  on_peers_changed(now);
 }
 
-void peer::handle(time_point now, const v2::delta& message) { on_view_changed(now, view_.apply(now, message)); }
+void peer::handle(time_point now, const v2::delta& message) {
+  on_view_changed(now, view_.apply(now, message, [&](auto name, bool doubtful) { return is_heard(now, name, doubtful); }));
+}
+
+/// Whether it still works with a peer that the coordinator does not list. If that is `doubtful`, as the peer is said to
+/// have left, a direct path has to be above doubt.
+bool peer::is_heard(time_point now, std::string_view name, bool doubtful) const {
+  if (const auto* who = sessions_.by_name(name)) {
+    const auto* by = who->paths().chosen();
+    return by != nullptr && !by->is_relay() && (!doubtful || who->paths().works_directly(now));
+  }
+  if (doubtful) return false;
+  const auto seed = std::ranges::find(table_.peers(), name, &known_peer::name);
+  return seed != table_.peers().end() && seed->heard && now - seed->last_heard < peer_table::keep_silent;
+}
 
 void peer::handle(time_point now, const v2::punch_from& message) {
   const auto* listed = view_.by_id(message.from);
@@ -123,7 +146,7 @@ void peer::on_view_changed(time_point now, const topic_view::changes& changes) {
     seeds_changed |= who.seed;
     if (who.seed) continue;
     note_peer(now, note_kind::peer_left, who.name, {});
-    sessions_.remove(who.name);
+    remove_session(now, who.name);
   }
   for (const auto* some : {&changes.appeared, &changes.changed}) {
     for (const auto& who : *some) {
@@ -131,13 +154,13 @@ void peer::on_view_changed(time_point now, const topic_view::changes& changes) {
       seeds_changed |= who.seed || !was_ours;
       if (who.seed) {
         const auto* known = sessions_.by_name(who.name);
-        if (known != nullptr && known->relay_id != 0) sessions_.remove(who.name);  // it has come back without v2
+        if (known != nullptr && known->relay_id != 0) remove_session(now, who.name);  // it has come back without v2
       } else {
         take_session(now, who);
       }
     }
   }
-  if (seeds_changed) take_seeds_of_view(now);
+  if (seeds_changed || !table_.empty()) take_seeds_of_view(now);  // one that was a seed peer may be one of ours now
   on_peers_changed(now);
 }
 
@@ -147,7 +170,11 @@ void peer::take_session(time_point now, const v2_peer& listed) {
   if (is_new) note_peer(now, note_kind::peer_appeared, who.name(), {});
   if (who.relay_id != listed.id) {
     who.paths().set_relay(now, false);
-    who.was_punched = who.awaits_punch = false;
+    if (listed.id != 0) {
+      who.on_listed_anew(now);
+    } else {
+      who.paths().wake(now);  // it is said to be gone: is it?
+    }
   }
   who.relay_id = listed.id;
   who.nat = listed.nat;
@@ -182,11 +209,12 @@ std::vector<path_offer> peer::offers_of(const v2_peer& who) const {
 
 /// Whose NAT is moved by a packet that comes unasked is to ping first. So neither pings before both have told.
 void peer::introduce(time_point now, session& who) {
+  // A path that echoed since it is listed so is its own, and not of a program that had its name before.
   const auto* by = who.paths().chosen();
-  if (by != nullptr && !by->is_relay()) return who.paths().release(now);
+  if (by != nullptr && !by->is_relay() && by->echoed_at >= who.listed_since()) return who.paths().release(now);
   const bool own_is_known = probed_.behavior || stun_ports_.size() < nat_probe::ports_needed || config_.advertise ||
                             (behavior_by_ && now >= *behavior_by_);
-  const auto patient_until = who.since() + introductions;
+  const auto patient_until = who.listed_since() + introductions;
   if ((!own_is_known || !who.nat) && now < patient_until) return who.paths().hold(patient_until);
   const bool we_shift = probed_.behavior && probed_.behavior->shifts;
   const bool they_shift = who.nat && who.nat->shifts;
@@ -241,6 +269,7 @@ void peer::on_disconnected(time_point now) {
   has_told_ = false;
   probe_.stop();
   sessions_.for_each([&](session& who) {
+    who.relay_id = 0;  // ids are new with each connection
     who.paths().set_relay(now, false);
     on_session_changed(now, who);
   });
@@ -277,7 +306,7 @@ void peer::handle(time_point now, const registration_events::registered&) {
   if (registration_.is_v2()) return;
   for (const auto& gone : view_.clear()) {  // the server knew v2 before, and does not now
     if (gone.seed) continue;
-    sessions_.remove(gone.name);
+    remove_session(now, gone.name);
     note_peer(now, note_kind::peer_left, gone.name, {});
   }
 }
@@ -290,6 +319,8 @@ void peer::handle(time_point, const registration_events::left&) {
 
 void peer::settle_commands(time_point now) {
   while (const auto command = registration_.next_command()) {
+    if (*command == coordinator_command::connect) commands_.clear();  // what was to be done with the one before is void
+    if (commands_.size() == max_commands) continue;  // nobody takes them
     commands_.push_back(*command);
     if (*command != coordinator_command::connect || registration_.is_fallback()) continue;
     // A new connection wants a fresh address: the network may be another one.

@@ -61,11 +61,11 @@ void peer::on_unsealed(const arrival& how, const packet& decoded) {
   }
   if (first) {
     note_peer(how.now, note_kind::peer_heard, who->name, who->address);
-    pings_allowed_.forget(*how.from);
+    pings_allowed_.forget(how.now, *how.from);
     ping(how.now, *how.from);  // its NAT may have dropped our PINGs until now
     on_peers_changed(how.now);
   }
-  data_allowed_.forget(*how.from);
+  data_allowed_.forget(how.now, *how.from);
   who->bytes_received += header_size + decoded.payload.size();
   if (!is_data) return;
   ++who->received;
@@ -95,11 +95,13 @@ session* peer::session_of(const arrival& how, const ping_header& ping) {
   auto& who = sessions_.add(seed->known_since, seed->name, seed->tag);
   const path_offer offer{seed->address, path_kind::public_address};
   who.paths().offer(how.now, {&offer, 1});
+  sessions_.reschedule(how.now, who);
   return &who;
 }
 
 void peer::on_sealed_ping(const arrival& how, const ping_header& ping) {
   ++counters_.pings_received;
+  if (registration_.is_leaving()) return;
   if (ping.sender == self_ || (ping.recipient != 0 && ping.recipient != self_)) {
     ++counters_.misdirected;
     return;
@@ -116,12 +118,15 @@ void peer::on_sealed_ping(const arrival& how, const ping_header& ping) {
   auto* by = how.from ? who->paths().learn(how.now, *how.from) : &who->paths().relay();
   if (by == nullptr) return;  // more addresses than a peer has
   const auto news = who->on_ping(how.now, challenges_, *by, ping, self_);
-  if (by->echoed_at == how.now && how.from) pings_allowed_.forget(*how.from);
-  if (news.wants_answer || news.became_fresh) {
+  if (news.began_to_accept) who->set_first_data(sender_.next_number());
+  if (by->echoed_at == how.now && how.from) pings_allowed_.forget(how.now, *how.from);
+  if (news.wants_answer || news.became_fresh || news.began_to_accept) {  // before DATA it is told which is the first
     const bool is_proven = by->is_relay() || who->paths().is_valid(how.now, *by);
     const bool wants_answer = !is_proven || !who->accepts();
     if (wants_answer) who->paths().on_pinged(how.now, *by);
-    if (is_proven || pings_allowed_.take_answer(how.now, by->at)) this->ping(how.now, *who, *by, wants_answer);
+    const bool may = who->take_answer(how.now) && (is_proven || pings_allowed_.take_answer(how.now, by->at));
+    const bool sent = may && this->ping(how.now, *who, *by, wants_answer);
+    if (wants_answer && !sent) who->paths().on_not_pinged(how.now, *by);
   }
   if (news.became_fresh) {
     sessions_.on_fresh(*who);
@@ -132,9 +137,18 @@ void peer::on_sealed_ping(const arrival& how, const ping_header& ping) {
   if (news.became_fresh || news.began_to_accept) on_peers_changed(how.now);
 }
 
+void peer::remove_session(time_point now, std::string_view name) {
+  if (auto* who = sessions_.by_name(name)) {
+    while (const auto payload = who->last_payload()) write_out(now, {who->name(), {}, wall_at(now)}, *payload);
+  }
+  sessions_.remove(now, name);
+}
+
 void peer::on_sealed_data(const arrival& how, const data_header& header, byte_view datagram) {
   ++counters_.data_received;
   auto* who = sessions_.by_sender(header.sender);
+  const bool has_left = who == nullptr;
+  if (has_left) who = sessions_.retired_by_sender(how.now, header.sender);
   if (who == nullptr) {
     ++counters_.data_unexpected;
     return;
@@ -153,12 +167,15 @@ void peer::on_sealed_data(const arrival& how, const data_header& header, byte_vi
   if (by != nullptr) by->heard_at = how.now;
   who->paths().on_data(how.now);
   ++who->payloads;
-  who->payload_bytes += datagram.size() - header_size;
   if (verdict == data_verdict::next) {
     write_out(how.now, {who->name(), how.from.value_or(endpoint{}), how.wall}, payload_);
   }
+  if (has_left) {
+    while (const auto payload = who->last_payload()) write_out(how.now, {who->name(), {}, wall_at(how.now)}, *payload);
+    return;
+  }
   release_held(how.now, *who);
-  next_session_ = earliest(next_session_, who->next_deadline());
+  sessions_.reschedule(how.now, *who);
 }
 
 void peer::release_held(time_point now, session& who) {
@@ -183,8 +200,9 @@ void peer::ping(time_point now, const endpoint& to) {
   outbox_.send(packet, to);
 }
 
-void peer::ping(time_point now, session& who, path& on, bool wants_answer) {
-  if (!outbox_.has_room(header_size, 1) || !ping_pacer_.ready(now)) return;
+/// False: there is no room for it now.
+bool peer::ping(time_point now, session& who, path& on, bool wants_answer) {
+  if (registration_.is_leaving() || !outbox_.has_room(header_size, 1) || !ping_pacer_.ready(now)) return false;
   ping_pacer_.on_sent(now, header_size);
   auto header = who.make_ping(now, challenges_, on, wants_answer, own_tag_);
   header.number = header.recipient != 0 ? who.next_ping_number() : ++unaddressed_pings_;
@@ -192,23 +210,26 @@ void peer::ping(time_point now, session& who, path& on, bool wants_answer) {
   if (on.is_relay()) {
     std::array<std::uint8_t, header_size> bytes;
     sealer_.seal_ping(bytes, header, random_);
-    return relay_.push(now, {&who.relay_id, 1}, bytes);
+    return relay_.push_ping(who.relay_id, bytes);
   }
   const auto packet = outbox_.append(header_size);
   sealer_.seal_ping(outbox_.fill(packet), header, random_);
   outbox_.send(packet, on.at);
+  return true;
 }
 
 duration peer::ping_slot() const {
   return config_.ping_interval / static_cast<duration::rep>(std::max<std::size_t>(1, table_.size()));
 }
 
-/// A PING to who does not answer is futile, mostly: it gets few. One of ours that is known by its address alone, and to which no path works, is pinged as a seed peer is: without a
-/// coordinator that tells when, two that ping rarely do not open their NATs at the same time.
+/// A PING to who does not answer is futile, mostly: it gets few. One of ours that is known by its address alone, and to
+/// which no path works, is pinged as a seed peer is: without a coordinator that tells when, two that ping rarely do not open
+/// their NATs at the same time.
 bool peer::wants_ping(time_point now, const known_peer& to) {
-  if (!to.is_ours) return to.may_come_back(now) || pings_allowed_.take(now, to.address);
-  const auto* who = sessions_.by_name(to.name);
-  return who == nullptr || who->paths().chosen() == nullptr;
+  if (!to.is_ours && to.may_come_back(now)) return true;
+  const auto* who = to.is_ours ? sessions_.by_name(to.name) : nullptr;
+  const bool is_taken_care_of = who != nullptr && who->paths().chosen() != nullptr;
+  return !is_taken_care_of && pings_allowed_.take(now, to.address);
 }
 
 void peer::ping_seeds_in_turn(time_point now) {
@@ -226,24 +247,22 @@ void peer::ping_seeds_in_turn(time_point now) {
 void peer::ping_due(time_point now, session& who) {
   while (auto* on = who.paths().next_due(now)) {
     const bool is_proven = on->is_relay() || who.paths().is_valid(now, *on);
-    if (is_proven || pings_allowed_.take(now, on->at)) ping(now, who, *on, true);
+    const bool may = is_proven || pings_allowed_.take(now, on->at);
+    if (!may || !ping(now, who, *on, true)) who.paths().on_not_pinged(now, *on);
   }
 }
 
 void peer::ping_sessions(time_point now) {
-  if (!next_session_ || now < *next_session_) return;
-  next_session_.reset();
-  bool relay_is_silent = false;
-  sessions_.for_each([&](session& who) {
-    who.paths().choose(now);
-    ping_due(now, who);
-    release_held(now, who);
-    note_path(now, who);
-    const auto& relay = who.paths().relay();
-    relay_is_silent |= relay.asked_at && relay.echoed_at && now - *relay.asked_at > std::chrono::seconds(1);
-    next_session_ = earliest(next_session_, who.next_deadline());
-  });
-  if (relay_is_silent) registration_.probe(now);
+  std::optional<duration> silent_relay;
+  while (auto* who = sessions_.next_due(now)) {
+    who->paths().choose(now);
+    ping_due(now, *who);
+    release_held(now, *who);
+    note_path(now, *who);
+    if (who->paths().relay_is_silent(now)) silent_relay = std::max(silent_relay.value_or(duration{}), who->paths().relay().rtt);
+    sessions_.reschedule(now, *who);
+  }
+  if (silent_relay) registration_.probe(now, 3 * *silent_relay);
 }
 
 /// Something was heard of it: it may have another path now, and something to be pinged.
@@ -251,7 +270,7 @@ void peer::on_session_changed(time_point now, session& who) {
   who.paths().choose(now);
   ping_due(now, who);
   note_path(now, who);
-  next_session_ = earliest(next_session_, who.next_deadline());
+  sessions_.reschedule(now, who);
 }
 
 }  // namespace nat

@@ -89,11 +89,12 @@ void registration::on_network_changed(time_point now) {
   wake_ = turn;
 }
 
-void registration::probe(time_point now) {
+void registration::probe(time_point now, duration extra) {
   if (state_ != state::registered || !is_v2_ || probing_) return;
   if (probed_at_ && now - *probed_at_ < probe_spacing) return;
   probing_ = true;
   probed_at_ = now;
+  probe_ends_ = now + probe_patience_ + extra;
   command_ = coordinator_command::ping;
 }
 
@@ -177,6 +178,7 @@ void registration::handle(time_point now, const coordinator_events::closed& even
     backoff_.reset();
     quick_backoff_.reset();
     offline_since_.reset();
+    probe_patience_ = probe_timeout;
   }
   retry(now, cause::lost, event.reason.empty() ? "closed with code " + std::to_string(event.code) : event.reason);
 }
@@ -188,7 +190,10 @@ void registration::give_up(time_point now, std::string reason) {
 
 void registration::on_time(time_point now) {
   const bool in_doubt = state_ == state::registered && probing_;
-  if (in_doubt && now - *probed_at_ >= probe_timeout) return give_up(now, "no sign of life");
+  if (in_doubt && now >= *probe_ends_) {
+    probe_patience_ = std::min(2 * probe_patience_, probe_timeout_cap);
+    return give_up(now, "no sign of life");
+  }
   if (!wake_ || now < *wake_) return;
   wake_.reset();
   switch (state_) {
@@ -214,7 +219,7 @@ void registration::on_time(time_point now) {
 
 deadline registration::next_deadline() const {
   if (state_ != state::registered || !probing_) return wake_;
-  return earliest(wake_, *probed_at_ + probe_timeout);
+  return earliest(wake_, probe_ends_);
 }
 
 void registration::leave(time_point now) {

@@ -1,5 +1,6 @@
 #include "nat/relay_meter.hpp"
 
+#include <algorithm>
 #include <chrono>
 
 namespace nat {
@@ -20,9 +21,9 @@ relay_verdict relay_meter::charge(time_point now, relay_account& client, std::ui
   if (!client.rate.ready(now, rate_)) return relay_verdict::over_rate;
   if (!client.quota.ready(now, quota_)) return relay_verdict::over_quota;
   if (!total_.ready(now, total_rate_)) return relay_verdict::over_total_rate;
-  client.rate.take(now, rate_, bytes);
-  client.quota.take(now, quota_, bytes * recipients);
-  total_.take(now, total_rate_, bytes * recipients);
+  client.rate.take(now, rate_, std::max(bytes, least_upload));
+  client.quota.take(now, quota_, std::max(bytes, least_upload) * recipients);
+  total_.take(now, total_rate_, std::max(bytes, least_delivery) * recipients);
   return relay_verdict::passed;
 }
 

@@ -21,7 +21,21 @@ void relay_queue::push(time_point now, std::span<const peer_id> to, byte_view pa
   }
 }
 
+bool relay_queue::push_ping(peer_id to, byte_view packet) {
+  if (pings_.size() == max_pings) return false;
+  auto bytes = std::make_shared<std::vector<std::uint8_t>>();
+  bytes->reserve(1 + 8 + packet.size());
+  append_relay_upload(*bytes, {&to, 1}, packet);
+  pings_.push_back(std::move(bytes));
+  return true;
+}
+
 std::optional<relay_queue::frame> relay_queue::next(time_point now) {
+  if (!pings_.empty()) {
+    auto ping = std::move(pings_.front());
+    pings_.pop_front();
+    return ping;
+  }
   if (frames_.empty()) return std::nullopt;
   auto front = std::move(frames_.front());
   frames_.pop_front();
@@ -31,6 +45,7 @@ std::optional<relay_queue::frame> relay_queue::next(time_point now) {
 }
 
 void relay_queue::clear() {
+  pings_.clear();
   frames_.clear();
   bytes_ = 0;
 }

@@ -15,13 +15,21 @@ void reorder_buffer::hold(time_point now, std::uint64_t number, byte_view payloa
 
 std::optional<std::vector<std::uint8_t>> reorder_buffer::release(time_point now) {
   if (held_.empty()) return std::nullopt;
+  const bool waits = held_.begin()->first != next_ && now < oldest_ + max_wait && !over_limit();
+  if (waits) return std::nullopt;
+  return take_first();
+}
+
+std::optional<std::vector<std::uint8_t>> reorder_buffer::drain() {
+  if (held_.empty()) return std::nullopt;
+  return take_first();
+}
+
+std::vector<std::uint8_t> reorder_buffer::take_first() {
   const auto first = held_.begin();
-  if (first->first != next_) {
-    if (now < oldest_ + max_wait && !over_limit()) return std::nullopt;
-    skipped_ += first->first - next_;
-    next_ = first->first;
-  }
-  ++next_;
+  if (next_ != 0) skipped_ += first->first - next_;
+  next_ = first->first + 1;
+  skips_ = false;
   bytes_ -= first->second.payload.size();
   const bool was_oldest = first->second.arrived == oldest_;
   auto payload = std::move(first->second.payload);

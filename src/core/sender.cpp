@@ -25,7 +25,7 @@ void start_gate::update(time_point now, std::span<const awaited> peers) {
 void sender::pump(time_point now, const surroundings& to) {
   held_up_until_.reset();
   // Asked after every event: without input it costs nothing, however many peers there are.
-  if (!gate_.is_open() || splitter_.front().empty()) return;
+  if (!gate_.is_open() || splitter_.front().empty() || !pacer_.ready(now)) return;
   for (;;) {
     choose_recipients(now, to);
     if (directs_.empty() && relayed_.empty()) return discard(now);
@@ -67,8 +67,8 @@ void sender::choose_recipients(time_point now, const surroundings& to) {
   only_seeds_ = !directs_.empty();
   to.ours.for_each([&](session& who) {
     if (!who.accepts()) return;
-    if (who.first_data() == 0) who.set_first_data(next_number());
     who.paths().on_data(now);
+    to.ours.reschedule(now, who);
     const auto way = who.paths().route(now);
     if (way.direct != nullptr) directs_.push_back({way.direct->at, nullptr, who.paths().find(way.direct->at)});
     if (way.relay) relayed_.push_back(who.relay_id);

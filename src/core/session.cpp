@@ -27,14 +27,19 @@ duration round_trip(time_point now, std::uint32_t echo) {
 // ---- PINGs
 
 void session::revive(time_point now) {
-  since_ = now;
+  since_ = listed_since_ = now;
+  retired_at.reset();
   paths_.set_relay(now, false);
   paths_.wake(now);
   relay_id = 0;
   nat.reset();
   awaits_punch = was_punched = false;
-  lost_ += order_.skipped();
-  order_ = {};  // numbers that went to others meanwhile are not waited for
+  order_.skip();
+}
+
+void session::on_listed_anew(time_point now) {
+  listed_since_ = now;
+  awaits_punch = was_punched = false;
 }
 
 bool session::was_replaced(sender_id id) const { return std::ranges::find(replaced_, id) != replaced_.end(); }
@@ -57,6 +62,7 @@ session::ping_result session::on_ping(time_point now, const challenges& ours, pa
   if (ping.sender == newcomer_) newcomer_heard_at_ = now;
   result.wants_answer = (ping.flags & ping_header::wants_answer) != 0;
   by.challenge = ping.challenge;
+  by.challenger = ping.sender;
   by.timestamp = ping.timestamp;
   by.timestamp_at = now;
   by.bytes_received += header_size;
@@ -114,29 +120,38 @@ void session::adopt(time_point now, sender_id id) {
   data_seen_ = {};
   opener_.reset();
   order_ = {};
-  lost_ = 0;
+
 }
 
 ping_header session::make_ping(time_point now, const challenges& ours, const path& on, bool wants_answer,
-                               const name_tag& self) const {
+                               const name_tag& self) {
   ping_header ping;
-  const bool is_claimed = newcomer_ != 0 && newcomer_heard_at_ && now - *newcomer_heard_at_ < claim;
-  ping.recipient = id_ == 0 ? newcomer_ : is_claimed ? 0 : id_;
   ping.challenge = ours.of(now, on.is_relay() ? challenges::behind_relay(tag_) : on.at);
-  ping.echo = on.challenge;
+  if (now - on.timestamp_at < echo_for) ping.echo = on.challenge;
+  // An answer is for who asked. What is no answer is for both in turn while somebody else claims the name: that may be a
+  // recording, and must not keep the right one from hearing us.
+  const bool is_claimed = newcomer_ != 0 && newcomer_heard_at_ && now - *newcomer_heard_at_ < claim;
+  if (id_ == 0) {
+    ping.recipient = newcomer_;
+  } else if (!is_claimed) {
+    ping.recipient = id_;
+  } else {
+    addressed_ = ping.echo != 0 ? on.challenger == id_ : !addressed_;
+    ping.recipient = addressed_ ? id_ : 0;
+  }
   ping.timestamp = stamp(now);
-  if (on.timestamp != 0) {
+  if (ping.echo != 0 && on.timestamp != 0) {
     const auto since = std::chrono::duration_cast<std::chrono::microseconds>(now - on.timestamp_at).count();
     ping.timestamp_echo = on.timestamp + static_cast<std::uint32_t>(since);
   }
   ping.flags = wants_answer ? ping_header::wants_answer : std::uint8_t{0};
   if (is_fresh()) ping.flags |= ping_header::accepts;
   // Who is settled is told where it is seen, each second time; everyone else who we are.
-  const bool settled = accepts_ && is_fresh() && !on.is_relay() && pings_ % 2 == 1;
+  const bool settled = accepts_ && is_fresh() && !on.is_relay() && pings_ % 2 == 1 && pings_ >= introduce_until_;
   if (settled) {
     ping.body = ping_header::reflection{on.at};
   } else {
-    ping.body = ping_header::introduction{self, id_ != 0 && is_claimed ? 0 : first_data_};
+    ping.body = ping_header::introduction{self, id_ != 0 && ping.recipient == 0 ? 0 : first_data_};
   }
   return ping;
 }

@@ -26,20 +26,62 @@ std::unique_ptr<session> session_table::take_retired(std::string_view name) {
   return who;
 }
 
-void session_table::remove(std::string_view name) {
+void session_table::remove(time_point now, std::string_view name) {
   const auto found = by_name_.find(name);
   if (found == by_name_.end()) return;
-  forget_sender(*found->second);
-  by_tag_.erase(found->second->tag());
-  if (found->second->is_fresh()) retired_.push_back(std::move(found->second));
-  if (retired_.size() > max_retired) retired_.pop_front();
+  auto& who = *found->second;
+  forget_sender(who);
+  unschedule(who);
+  by_tag_.erase(who.tag());
+  who.retired_at = now;
+  if (who.is_fresh()) retire(std::move(found->second));
   by_name_.erase(found);
 }
 
-void session_table::clear() {
-  by_sender_.clear();
-  by_tag_.clear();
-  by_name_.clear();
+void session_table::retire(std::unique_ptr<session> who) {
+  retired_.push_back(std::move(who));
+  if (retired_.size() <= max_retired) return;
+  const auto& oldest = *retired_.front();
+  if (oldest.last_data() > 0 && floors_.try_emplace(oldest.id(), oldest.last_data()).second) {
+    floor_order_.push_back(oldest.id());
+  }
+  retired_.pop_front();
+  if (floor_order_.size() <= max_floors) return;
+  floors_.erase(floor_order_.front());
+  floor_order_.pop_front();
+}
+
+session* session_table::retired_by_tag(const name_tag& tag) const {
+  const auto found = std::ranges::find(retired_, tag, [](const auto& each) { return each->tag(); });
+  return found == retired_.end() ? nullptr : found->get();
+}
+
+session* session_table::retired_by_sender(time_point now, sender_id id) const {
+  // The one gone last first: the others are gone for too long, most likely.
+  for (auto who = retired_.rbegin(); who != retired_.rend(); ++who) {
+    if (now - *(*who)->retired_at > afterglow) return nullptr;
+    if ((*who)->id() == id) return who->get();
+  }
+  return nullptr;
+}
+
+void session_table::reschedule(time_point now, session& who) {
+  auto due = who.next_deadline();
+  if (due) due = std::max(now, *due);  // what is late is due now
+  if (due == who.scheduled) return;
+  unschedule(who);
+  who.scheduled = due;
+  if (due) schedule_.emplace(*due, &who);
+}
+
+void session_table::unschedule(session& who) {
+  if (who.scheduled) schedule_.erase({*who.scheduled, &who});
+  who.scheduled.reset();
+}
+
+session* session_table::next_due(time_point now) const {
+  const auto first = schedule_.begin();
+  return first == schedule_.end() || first->first > now ? nullptr : first->second;
 }
 
 session* session_table::by_name(std::string_view name) const {
@@ -64,6 +106,8 @@ void session_table::forget_sender(const session& who) {
 void session_table::on_fresh(session& who) {
   forget_sender(who);
   by_sender_[who.id()] = &who;
+  const auto floor = floors_.find(who.id());
+  if (floor != floors_.end()) who.forget_data_below(floor->second);
 }
 
 }  // namespace nat

@@ -26,8 +26,8 @@ topic_view::changes topic_view::apply(time_point now, const v2::snapshot& list, 
     auto& known = current->second;
     if (known.seen_in == snapshots_) continue;
     const bool in_time = known.kept_until ? now < *known.kept_until : keeps_missing;
-    if (in_time && is_heard(current->first)) {
-      unlist(now, known);
+    if (in_time && is_heard(current->first, known.said_left)) {
+      unlist(now, current, before);
     } else {
       remove(current, before);
     }
@@ -35,7 +35,7 @@ topic_view::changes topic_view::apply(time_point now, const v2::snapshot& list, 
   return differences(before);
 }
 
-topic_view::changes topic_view::apply(time_point now, const v2::delta& delta) {
+topic_view::changes topic_view::apply(time_point now, const v2::delta& delta, const heard& is_heard) {
   if (version_ && *version_ > delta.to) return {};
   if (!version_ || *version_ < delta.from) {
     const bool asked = resync_asked_at_ && now - *resync_asked_at_ < resync_spacing;
@@ -45,7 +45,15 @@ topic_view::changes topic_view::apply(time_point now, const v2::delta& delta) {
   history before;
   version_ = delta.to;
   for (const auto id : delta.left) {
-    if (const auto name = names_.find(id); name != names_.end()) remove(peers_.find(name->second), before);
+    const auto name = names_.find(id);
+    if (name == names_.end()) continue;
+    const auto known = peers_.find(name->second);
+    if (!known->second.peer.seed && is_heard(known->first, true)) {
+      known->second.said_left = true;
+      unlist(now, known, before);
+    } else {
+      remove(known, before);
+    }
   }
   for (const auto& peer : delta.joined) put(peer, before);
   for (const auto& peer : delta.changed) put(peer, before);
@@ -72,7 +80,7 @@ void topic_view::put(const v2_peer& peer, history& before) {
     forget_id(known->second);
   }
   if (known->second.kept_until) --kept_;
-  known->second = {peer, {}, snapshots_};
+  known->second = {.peer = peer, .seen_in = snapshots_};
   if (peer.id != 0) names_[peer.id] = peer.name;
 }
 
@@ -95,10 +103,16 @@ void topic_view::forget_id(const entry& of) {
     names_.erase(held);
 }
 
-void topic_view::unlist(time_point now, entry& missing) {
+void topic_view::unlist(time_point now, table::iterator at, history& before) {
+  auto& missing = at->second;
   if (!missing.kept_until) {
     missing.kept_until = now + keep_unlisted;
     ++kept_;
+  }
+  if (missing.peer.id != 0) {
+    before.try_emplace(at->first, missing.peer);
+    forget_id(missing);
+    missing.peer.id = 0;
   }
   next_check_ = earliest(next_check_, now + keep_check);
 }
@@ -122,7 +136,7 @@ std::vector<v2_peer> topic_view::expire(time_point now, const heard& is_heard) {
     const auto current = at++;
     const auto& until = current->second.kept_until;
     if (!until) continue;
-    if (now < *until && is_heard(current->first)) {
+    if (now < *until && is_heard(current->first, current->second.said_left)) {
       next_check_ = std::min(now + keep_check, earliest(next_check_, until).value());
     } else {
       remove(current, before);

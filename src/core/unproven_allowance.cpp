@@ -35,7 +35,8 @@ bool unproven_allowance::has(time_point now, const endpoint& to, std::uint64_t a
     const auto known = accounts.find(key);
     return (known == accounts.end() ? 0 : used_at(now, known->second, refill)) + amount <= burst;
   };
-  return fits(addresses_, to, limits_.burst, limits_.refill) &&
+  const bool total = limits_.total_burst == 0 || used_at(now, total_, limits_.total_refill) + amount <= limits_.total_burst;
+  return total && fits(addresses_, to, limits_.burst, limits_.refill) &&
          fits(hosts_, host_of(to), limits_.host_burst, limits_.host_refill);
 }
 
@@ -43,35 +44,43 @@ bool unproven_allowance::take(time_point now, const endpoint& to, std::uint64_t 
   if (!has(now, to, amount)) return false;
   auto at = addresses_.find(to);
   if (at == addresses_.end()) {
-    make_room();
+    if (!make_room(now)) return false;
     at = addresses_.try_emplace(to, account{0, now, ++serial_}).first;
     order_.emplace_back(to, serial_);
-    auto& host = hosts_.try_emplace(host_of(to), host_account{0, now, 0, {}}).first->second;
-    ++host.addresses;
+    ++hosts_.try_emplace(host_of(to), host_account{0, now, 0, {}}).first->second.addresses;
   }
-  auto& host = hosts_.at(host_of(to));
-  settle(now, at->second, limits_.refill);
-  settle(now, host, limits_.host_refill);
-  at->second.used += amount;
-  host.used += amount;
+  const auto spend = [&](auto& from, duration refill) {
+    settle(now, from, refill);
+    from.used += amount;
+  };
+  spend(at->second, limits_.refill);
+  spend(hosts_.at(host_of(to)), limits_.host_refill);
+  if (limits_.total_burst != 0) spend(total_, limits_.total_refill);
   return true;
 }
 
 bool unproven_allowance::take_answer(time_point now, const endpoint& to) {
   if (take(now, to)) return true;
   const auto host = hosts_.find(host_of(to));
-  if (host == hosts_.end()) return false;
-  auto& answered_at = host->second.answered_at;
-  if (answered_at && now - *answered_at < answer_interval) return false;
+  const bool known = host != hosts_.end();
+  auto& answered_at = known ? host->second.answered_at : other_answered_at_;
+  if (answered_at && now - *answered_at < (known ? answer_interval : other_answer_interval)) return false;
   answered_at = now;
   return true;
 }
 
-void unproven_allowance::forget(const endpoint& at) {
+void unproven_allowance::forget(time_point now, const endpoint& at) {
   const auto known = addresses_.find(at);
   if (known == addresses_.end()) return;
+  // What has come back by itself is not given back once more.
+  const auto left = used_at(now, known->second, limits_.refill);
+  const auto give_back = [&](auto& to, duration refill) {
+    settle(now, to, refill);
+    to.used -= std::min(to.used, left);
+  };
   const auto host = hosts_.find(host_of(at));
-  host->second.used -= std::min(host->second.used, known->second.used);
+  give_back(host->second, limits_.host_refill);
+  if (limits_.total_burst != 0) give_back(total_, limits_.total_refill);
   if (--host->second.addresses == 0) hosts_.erase(host);
   addresses_.erase(known);
 }
@@ -81,12 +90,18 @@ bool unproven_allowance::is_kept(const place& of) const {
   return known != addresses_.end() && known->second.serial == of.second;
 }
 
-void unproven_allowance::make_room() {
+bool unproven_allowance::make_room(time_point now) {
+  constexpr int looks = 16;  // at those that were not looked at for longest
   if (order_.size() >= 2 * max_addresses) std::erase_if(order_, [this](const place& of) { return !is_kept(of); });
-  while (addresses_.size() >= max_addresses) {
-    if (is_kept(order_.front())) forget(order_.front().first);
+  for (int look = 0; addresses_.size() >= max_addresses && look < looks;) {
+    const auto first = order_.front();
     order_.pop_front();
+    if (!is_kept(first)) continue;
+    ++look;
+    const bool has_all = limits_.refill == duration{} || used_at(now, addresses_.at(first.first), limits_.refill) == 0;
+    has_all ? forget(now, first.first) : void(order_.push_back(first));
   }
+  return addresses_.size() < max_addresses;
 }
 
 }  // namespace nat

@@ -186,8 +186,10 @@ void service::on_binary(ws_id id, nat::byte_view message) {
 // It would see the gap in the versions only with the next change, so it is told everything anew without asking. Comes
 // from within `act`, so it waits its turn.
 void service::on_messages_dropped(ws_id id) {
-  static const std::string resync = nat::encode_client_message(nat::v2::resync{});
-  asio::post(io_, [this, id] { on_text(id, resync); });
+  asio::post(io_, [this, id] {
+    engine_.on_messages_dropped(now(), id);
+    act();
+  });
 }
 
 void service::on_ping(ws_id id) {

@@ -5,6 +5,7 @@
 #include "nat/roster.hpp"
 #include "nat/v2_messages.hpp"
 
+#include <algorithm>
 #include <chrono>
 #include <utility>
 #include <variant>
@@ -51,6 +52,7 @@ awaitable<void> coordinator_link::converse(std::shared_ptr<nat::net::ws_client> 
     co_return tell(*client, events::failed{failed->reason});
   }
   last_known_ = std::get<nat::endpoint>(reached);
+  source_ = nat::net::source_towards(*last_known_);
   tell(*client, events::reached{*last_known_});
   while (!client->is_abandoned() && !join_) co_await join_wanted_.wait();
   if (client->is_abandoned() || !co_await register_with(*client)) co_return;
@@ -89,6 +91,13 @@ void coordinator_link::tell(const nat::net::ws_client& from, const nat::coordina
   if (from.is_abandoned()) return;  // the engine has turned to something else
   engine_.on_coordinator(nat::net::steady_now(), nat::net::wall_now(), event);
   act_();
+}
+
+bool coordinator_link::is_moved_by(const nat::net::interface_change& change) {
+  if (!last_known_ || !source_) return change.rerouted || !change.gone.empty();
+  const auto before = source_;
+  if (const auto now = nat::net::source_towards(*last_known_)) source_ = now;
+  return change.rerouted || source_ != before || std::ranges::find(change.gone, *before) != change.gone.end();
 }
 
 void coordinator_link::send_waiting() {

@@ -3,6 +3,7 @@
 
 #include "nat/coordinator_url.hpp"
 #include "nat/net/event.hpp"
+#include "nat/net/interfaces.hpp"
 #include "nat/net/tls_trust.hpp"
 #include "nat/net/ws_client.hpp"
 #include "nat/peer.hpp"
@@ -28,6 +29,8 @@ class coordinator_link {
   void obey(nat::coordinator_command command);
   /// Takes from the engine what the connection has room for.
   void send_waiting();
+  /// Whether what hangs on the way to the coordinator may be dead: its source is gone, or another now.
+  bool is_moved_by(const nat::net::interface_change& change);
   /// A lookup of the coordinator's name cannot be interrupted.
   bool is_resolving() const { return client_ && client_->is_resolving(); }
 
@@ -44,6 +47,7 @@ class coordinator_link {
   std::shared_ptr<nat::net::ws_client> client_;
   std::optional<nat::coordinator_command> join_;  ///< how the engine wants to register, once it does
   std::optional<nat::endpoint> last_known_;       ///< where it was reached
+  std::optional<nat::ip_address> source_;         ///< and from where
   nat::net::event connect_wanted_;
   nat::net::event join_wanted_;
 };

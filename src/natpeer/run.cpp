@@ -253,7 +253,7 @@ awaitable<void> program::pump_interfaces() {
   for (;;) {
     auto change = co_await interfaces_.next();
     if (!options_.bind.is_unspecified()) change.addresses = {options_.bind};
-    engine_.on_interfaces(steady_now(), change.addresses, link_.local().port, change.moved);
+    engine_.on_interfaces(steady_now(), change.addresses, link_.local().port, coordinator_.is_moved_by(change));
     act();
   }
 }

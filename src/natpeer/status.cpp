@@ -92,7 +92,7 @@ constexpr std::size_t columns = 9;
 using row = std::array<std::string, columns>;
 
 row peer_row(const json& peer, std::int64_t now) {
-  const auto path = peer.at("path").get<std::string>();
+  const auto path = nat::visible(peer.at("path").get<std::string>());
   const bool direct = path == "direct";
   const auto kind = text_or(peer.at("kind"), peer.at("seed").get<bool>() ? "seed" : "");
   return {text_or(peer.at("address"), "-"),
@@ -103,7 +103,7 @@ row peer_row(const json& peer, std::int64_t now) {
           bytes_text(peer.at("bytes_sent").get<double>()),
           bytes_text(peer.at("bytes_received").get<double>()),
           age_text(now - peer.at("since").get<std::int64_t>()),
-          text_or(peer.at("why_not_direct"), direct ? "" : peer.at("why").get<std::string>())};
+          text_or(peer.at("why_not_direct"), direct ? "" : text_or(peer.at("why"), ""))};
 }
 
 /// Columns as wide as what stands in them, in characters of UTF-8.
@@ -141,7 +141,7 @@ std::string heading(const json& status) {
          (coordinator.at("relay").get<bool>() ? ", relays" : "") + '\n';
   out += "public address " + text_or(status.at("address"), "unknown");
   if (nat.is_object()) {
-    out += ", mapping " + nat.at("mapping").get<std::string>() +
+    out += ", mapping " + text_or(nat.at("mapping"), "unknown") +
            (nat.at("shifts").get<bool>() ? ", shifted by packets that come unasked" : "");
   }
   return out + '\n';
@@ -167,8 +167,8 @@ std::string encode_status(const nat::status_report& report, const status_context
            {"data_sent", report.data_sent},
            {"peers", json::array()}};
   for (const auto& peer : report.peers) out["peers"].push_back(encode_peer(peer, around));
-  // Names come from strangers, and need not be UTF-8 where the server does not look.
-  return out.dump(-1, ' ', false, json::error_handler_t::replace);
+  // Names come from strangers: not UTF-8, perhaps, or made of what a terminal obeys. ASCII says it all.
+  return out.dump(-1, ' ', true, json::error_handler_t::replace);
 }
 
 std::string status_table(std::string_view text) {
@@ -179,14 +179,15 @@ std::string status_table(std::string_view text) {
     for (const auto& peer : status.at("peers")) rows.push_back(peer_row(peer, now));
     return heading(status) + (rows.size() == 1 ? "no peers\n" : aligned(rows));
   } catch (const json::exception& error) {
-    throw std::runtime_error(std::string("this is no status of a natpeer: ") + error.what());
+    throw std::runtime_error("this is no status of a natpeer: " + nat::visible(error.what()));
   }
 }
 
 int run_status(const std::string& socket, bool as_json) {
   if (socket.empty()) throw usage_error("status: the path of a --status-socket is required (or NATPEER_STATUS_SOCKET)");
   const auto text = nat::net::ask_status(socket);
-  const auto shown = as_json ? text : status_table(text);
+  const auto table = status_table(text);  // which finds out whether it is a status at all
+  const auto& shown = as_json ? text : table;
   if (!(std::cout << shown << std::flush)) throw std::runtime_error("cannot write to stdout");
   return 0;
 }

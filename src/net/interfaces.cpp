@@ -37,6 +37,8 @@ bool is_link_local(const ip_address& ip) {
   return ip.v6()[0] == 0xfe && (ip.v6()[1] & 0xc0) == 0x80;       // RFC 4291, 2.5.6
 }
 
+bool contains(const std::vector<ip_address>& all, const ip_address& one) { return std::ranges::find(all, one) != all.end(); }
+
 std::optional<ip_address> address_of(const ifaddrs& entry) {
   if (entry.ifa_addr == nullptr) return std::nullopt;
   const auto family = entry.ifa_addr->sa_family;
@@ -58,9 +60,25 @@ std::vector<ip_address> interface_addresses() {
     if ((entry->ifa_flags & usable) != usable || (entry->ifa_flags & IFF_LOOPBACK) != 0) continue;
     const auto ip = address_of(*entry);
     if (!ip || !ip->is_unicast() || ip->is_loopback() || is_link_local(*ip)) continue;
-    const bool known = std::ranges::find(out, *ip) != out.end();
-    if (!known && out.size() < max_interface_addresses) out.push_back(*ip);
+    if (!contains(out, *ip) && out.size() < max_interface_addresses) out.push_back(*ip);
   }
+  return out;
+}
+
+std::optional<ip_address> source_towards(const endpoint& to) {
+  const int family = to.ip.is_v4() ? AF_INET : AF_INET6;
+  const int fd = ::socket(family, SOCK_DGRAM, 0);
+  if (fd < 0) return std::nullopt;
+  std::optional<ip_address> out;
+  sockaddr_storage at{};
+  const auto size = to_sockaddr(to, family, at);
+  socklen_t own_size = sizeof at;
+  // A UDP socket that is connected has chosen its way, and sent nothing.
+  if (::connect(fd, reinterpret_cast<const sockaddr*>(&at), size) == 0 &&
+      ::getsockname(fd, reinterpret_cast<sockaddr*>(&at), &own_size) == 0) {
+    out = from_sockaddr(at).ip;
+  }
+  ::close(fd);
   return out;
 }
 
@@ -87,11 +105,13 @@ asio::awaitable<interface_change> interface_watch::next() {
   for (;;) {
     co_await news();
     auto addresses = interface_addresses();
-    const auto is_there = [&](const ip_address& ip) { return std::ranges::find(addresses, ip) != addresses.end(); };
-    const bool moved = std::exchange(moved_, false) || !std::ranges::all_of(known_, is_there);
-    const bool changed = moved || addresses.size() != known_.size();
-    known_ = addresses;
-    if (changed) co_return interface_change{std::move(addresses), moved};
+    interface_change change{addresses, std::exchange(gone_, {}), std::exchange(rerouted_, false)};
+    for (const auto& ip : known_) {
+      if (!contains(addresses, ip) && !contains(change.gone, ip)) change.gone.push_back(ip);
+    }
+    const bool changed = change.rerouted || !change.gone.empty() || addresses.size() != known_.size();
+    known_ = std::move(addresses);
+    if (changed) co_return change;
   }
 }
 
@@ -141,7 +161,7 @@ bool interface_watch::read_messages() {
     if (got < 0 && errno == EINTR) continue;
     if (got < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) break;
     if (got < 0 && errno == ENOBUFS) {  // more than the kernel keeps for us
-      matters = moved_ = true;
+      matters = rerouted_ = true;
       continue;
     }
     if (got <= 0) {
@@ -169,14 +189,40 @@ bool interface_watch::read_message(const nlmsghdr& message) {
     case RTM_DELADDR: {
       const auto* what = body<ifaddrmsg>(message);
       if (what == nullptr || what->ifa_scope == RT_SCOPE_LINK || what->ifa_scope == RT_SCOPE_HOST) return false;
-      return moved_ = true;
+      note_gone(message);
+      return true;
     }
     case RTM_NEWROUTE:
     case RTM_DELROUTE: {
       if (!is_new_default_route(message)) return false;
-      return moved_ = true;
+      return rerouted_ = true;
     }
     default: return false;
+  }
+}
+
+void interface_watch::note_gone(const nlmsghdr& message) {
+  const auto* what = body<ifaddrmsg>(message);
+  auto rest = static_cast<int>(message.nlmsg_len - sizeof message - sizeof *what);
+  std::optional<ip_address> ip;
+  for (auto* field = IFA_RTA(what); RTA_OK(field, rest); field = RTA_NEXT(field, rest)) {
+    // IFA_LOCAL is the machine's own where the two differ, on a point-to-point link.
+    const bool says = field->rta_type == IFA_LOCAL || (field->rta_type == IFA_ADDRESS && !ip);
+    if (!says) continue;
+    if (what->ifa_family == AF_INET && RTA_PAYLOAD(field) == 4) {
+      ip_address::v4_bytes bytes;
+      std::memcpy(bytes.data(), RTA_DATA(field), bytes.size());
+      ip = ip_address(bytes);
+    } else if (what->ifa_family == AF_INET6 && RTA_PAYLOAD(field) == 16) {
+      ip_address::v6_bytes bytes;
+      std::memcpy(bytes.data(), RTA_DATA(field), bytes.size());
+      ip = ip_address(bytes);
+    }
+  }
+  if (!ip || gone_.size() == max_gone) {
+    rerouted_ = true;
+  } else if (!contains(gone_, *ip)) {
+    gone_.push_back(*ip);
   }
 }
 

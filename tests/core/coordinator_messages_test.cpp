@@ -81,7 +81,7 @@ TEST_F(v2_messages_to_coordinator, close_a_client_that_does_not_speak_v2) {
   for (int i = 0; i < 15; ++i) EXPECT_TRUE(say(a, "hello").nothing());
   const auto all = say(a, "hello");
   ASSERT_EQ(all.closes.size(), 1U);
-  EXPECT_EQ(all.closes[0].code, 1008);
+  EXPECT_EQ(all.closes[0].code, 1013);
   EXPECT_THAT(all.closes[0].reason, HasSubstr("natcoord.v2"));
   EXPECT_TRUE(say(a, "hello").nothing());
   EXPECT_EQ(engine->clients(), 0U);
@@ -98,7 +98,7 @@ TEST_F(v2_messages_to_coordinator, close_a_client_that_sends_far_too_many) {
   for (int i = 0; i < 2000; ++i) EXPECT_TRUE(say(a, R"({"type":"weather"})").nothing());
   const auto all = say(a, R"({"type":"weather"})");
   ASSERT_EQ(all.closes.size(), 1U);
-  EXPECT_EQ(all.closes[0].code, 1008);
+  EXPECT_EQ(all.closes[0].code, 1013);
 }
 
 TEST_F(v2_messages_to_coordinator, are_only_activity_from_a_client_of_section_1) {

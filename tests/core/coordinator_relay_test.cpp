@@ -143,7 +143,7 @@ TEST_F(coordinator_relay, closes_a_client_that_sends_frames_which_are_none) {
   for (int i = 0; i < 15; ++i) EXPECT_TRUE(relay_frame(a, bytes{1, 0, 0}).nothing());
   const auto all = relay_frame(a, bytes{});
   ASSERT_EQ(all.closes.size(), 1U);
-  EXPECT_EQ(all.closes[0].code, 1008);
+  EXPECT_EQ(all.closes[0].code, 1013);
 }
 
 TEST_F(coordinator_relay, drops_what_nobody_takes_away) {

@@ -82,7 +82,7 @@ TEST_F(path_set_test, asks_densely_then_eagerly_then_rarely_for_ever) {
   EXPECT_EQ(pings(3s).size(), 10U);
   const auto rare = gaps(pings(1h));
   EXPECT_TRUE(std::ranges::is_sorted(rare));
-  EXPECT_EQ(rare.front(), 2s);
+  EXPECT_EQ(rare.front(), 1s);
   EXPECT_EQ(rare.back(), path_set::longest_interval);
 }
 
@@ -90,7 +90,7 @@ TEST_F(path_set_test, asks_the_relay_less_densely) {
   paths.set_relay(now, true);
   const auto between = gaps(pings(1h));
   EXPECT_TRUE(std::ranges::is_sorted(between));
-  EXPECT_EQ(between.front(), 500ms);
+  EXPECT_EQ(between.front(), 250ms);
   EXPECT_EQ(between.back(), path_set::longest_interval);
 }
 

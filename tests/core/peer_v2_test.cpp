@@ -331,13 +331,104 @@ TEST_F(peer_v2_test, a_message_that_cannot_be_read_changes_nothing) {
   EXPECT_EQ(path_to("ann", "ben"), "public");
 }
 
-TEST_F(peer_v2_test, who_leaves_is_forgotten) {
+TEST_F(peer_v2_test, who_leaves_is_forgotten_within_two_seconds) {
   two_peers();
   vanish("ben");
+  pass(2s);
   EXPECT_TRUE(of("ann").engine->sessions().empty());
   trace.clear();
   pass(1min);
   EXPECT_THAT(trace, IsEmpty());
+}
+
+TEST_F(peer_v2_test, who_says_goodbye_is_forgotten_though_it_is_still_there_for_a_moment) {
+  two_peers();
+  of("ben").engine->leave(now);
+  tell_all({.left = {of("ben").id}}, &of("ben"));
+  pass(1500ms);
+  EXPECT_TRUE(of("ann").engine->sessions().empty());
+}
+
+TEST_F(peer_v2_test, a_peer_whose_connection_broke_and_whose_path_works_misses_nothing) {
+  two_peers();
+  const auto id = of("ben").id;
+  of("ben").id = 0;  // its own end does not know yet
+  tell_all({.left = {id}});
+  const auto said = chatter("ann", 5s);
+  pass(100ms);
+  EXPECT_EQ(read("ben"), said);
+  EXPECT_NE(session_with("ann", "ben"), nullptr);
+}
+
+TEST_F(peer_v2_test, a_direction_that_dies_alone_is_left_within_a_second) {
+  two_peers();
+  chatter("ann", 1s);
+  read("ben");
+  passes = [](const seen_packet& packet) { return packet.relayed || packet.sender == "ben"; };
+  const auto all = chatter("ann", 20s);
+  pass(200ms);
+  const auto got = read("ben");
+  const auto lost = std::ranges::count(all, '\n') - std::ranges::count(got, '\n');
+  EXPECT_LT(lost, 100) << "a second of lines, of 2000";
+  EXPECT_EQ(path_to("ann", "ben"), "relay");
+}
+
+TEST_F(peer_v2_test, the_first_data_is_not_overtaken_by_what_goes_directly) {
+  relay_delay = 40ms;
+  direct_delay = 1500us;
+  for (int turn = 0; turn < 100; ++turn) {
+    hosts.clear();
+    in_flight.clear();
+    add("ann", "203.0.113.1:1111");
+    add("ben", "203.0.113.2:2222");
+    bool typing = false;
+    std::string all;
+    for (int step = 0; step < 300; ++step) {
+      pass(1ms);
+      const auto* ben = session_with("ann", "ben");
+      typing = typing || (ben != nullptr && ben->accepts() && step >= turn);
+      if (!typing) continue;
+      const auto line = std::to_string(step) + '\n';
+      type("ann", line);
+      all += line;
+    }
+    pass(300ms);
+    ASSERT_EQ(read("ben"), all) << turn;
+  }
+}
+
+TEST_F(peer_v2_test, what_waits_for_a_lost_packet_is_written_when_its_sender_leaves) {
+  two_peers();
+  type("ann", "1\n");
+  pass(20ms);
+  passes = [](const seen_packet& packet) { return !packet.is_data(); };
+  type("ann", "lost\n");
+  pass(1ms);
+  passes = everything();
+  type("ann", "3\n");
+  pass(10ms);
+  vanish("ann");
+  pass(2s);
+  EXPECT_EQ(read("ben"), "1\n3\n");
+}
+
+TEST_F(peer_v2_test, relayed_data_that_comes_behind_the_news_of_its_senders_leaving_is_written) {
+  passes = no_datagrams();
+  add("ann", "203.0.113.1:1111");
+  add("ben", "203.0.113.2:2222");
+  pass(2s);
+  type("ann", "1\n");
+  pass(50ms);
+  type("ann", "last\n");
+  auto waiting = std::exchange(in_flight, {});
+  vanish("ann");
+  for (const auto& [when, what] : waiting) {
+    std::vector<std::uint8_t> frame;
+    append_relay_delivery(frame, 1, what.packet.bytes);
+    of("ben").engine->on_coordinator(now, wall, events::binary{frame});
+  }
+  serve_all();
+  EXPECT_EQ(read("ben"), "1\nlast\n");
 }
 
 TEST_F(peer_v2_test, a_program_that_was_started_anew_under_its_name_is_heard_at_once) {

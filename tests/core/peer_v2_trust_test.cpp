@@ -118,7 +118,7 @@ TEST_F(peer_v2_trust_test, in_a_keyed_topic_peers_with_the_key_hear_each_other_a
   for (const auto& each : trace) EXPECT_EQ(as_text(each.bytes).find("secret"), std::string_view::npos);
 }
 
-TEST_F(peer_v2_trust_test, a_wrong_key_hears_nothing_and_is_told_why_it_is_alone) {
+TEST_F(peer_v2_trust_test, who_has_another_key_hears_nothing_though_it_is_listed) {
   add("ann", "203.0.113.1:1111", keyed(0));
   add("eve", "203.0.113.2:2222", keyed(7));  // a coordinator that lists her all the same
   pass(1s);

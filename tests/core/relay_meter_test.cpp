@@ -64,5 +64,17 @@ TEST(relay_meter, has_no_end_where_nothing_is_limited) {
   EXPECT_EQ(passing(meter, start, client, 1000), 1'000'000U);
 }
 
+TEST(relay_meter, a_small_packet_counts_for_what_it_costs) {
+  relay_meter meter({.rate = 8'000'000, .total_rate = 0, .quota = 0});
+  relay_account client;
+  std::size_t small = 0;
+  while (small < 100'000 && meter.charge(start, client, 1, 1000) == passed) ++small;
+  EXPECT_LE(small, relay_burst / least_upload + 1);
+  relay_meter total({.rate = 0, .total_rate = 8'000'000, .quota = 0});
+  std::size_t uploads = 0;
+  while (uploads < 100'000 && total.charge(start, client, 1, 1000) == passed) ++uploads;
+  EXPECT_LE(uploads * 1000, relay_total_burst / least_delivery + 1000);
+}
+
 }  // namespace
 }  // namespace nat

@@ -34,10 +34,59 @@ constexpr time_point start{};
 
 TEST(ReorderBuffer, HandsOnAtOnceWhatComesInOrder) {
   reader r;
-  r.arrive(start, 7, 'a');
-  r.arrive(start, 8, 'b');
+  r.arrive(start, 1, 'a');
+  r.arrive(start, 2, 'b');
   EXPECT_EQ(r.got, "ab");
   EXPECT_EQ(r.buffer.next_deadline(), std::nullopt);
+}
+
+TEST(ReorderBuffer, ABeginningThatIsNotKnownIsWaitedForAsALostPacketIs) {
+  reader r;
+  r.arrive(start, 8, 'b');
+  r.arrive(start + 1ms, 7, 'a');
+  EXPECT_EQ(r.got, "");
+  EXPECT_EQ(r.buffer.next_deadline(), start + 100ms);
+  r.take(start + 100ms);
+  EXPECT_EQ(r.got, "ab");
+  EXPECT_EQ(r.buffer.skipped(), 0U) << "what is before it was for others";
+}
+
+TEST(ReorderBuffer, AWordThatComesAfterThePacketsReleasesThem) {
+  reader r;
+  r.arrive(start, 8, 'b');
+  r.buffer.expect(7);
+  r.take(start);
+  EXPECT_EQ(r.got, "");
+  r.arrive(start, 7, 'a');
+  EXPECT_EQ(r.got, "ab");
+  reader wrong;
+  wrong.arrive(start, 3, 'x');
+  wrong.buffer.expect(9);
+  wrong.take(start);
+  EXPECT_EQ(wrong.got, "x") << "it was for us, whatever the word says";
+  EXPECT_EQ(wrong.buffer.skipped(), 0U);
+}
+
+TEST(ReorderBuffer, WhatWentToOthersMeanwhileIsNotWaitedFor) {
+  reader r;
+  r.arrive(start, 1, 'a');
+  r.buffer.skip();
+  r.arrive(start, 50, 'b');
+  r.arrive(start, 51, 'c');
+  EXPECT_EQ(r.got, "abc");
+  r.arrive(start, 1, 'a');
+  EXPECT_EQ(r.got, "abc") << "and nothing comes out of order";
+  r.arrive(start, 53, 'e');
+  EXPECT_EQ(r.got, "abc") << "a gap is one again";
+}
+
+TEST(ReorderBuffer, OfASenderThatIsGoneEverythingIsHandedOnAtOnce) {
+  reader r;
+  r.arrive(start, 1, 'a');
+  r.arrive(start, 3, 'c');
+  r.arrive(start, 5, 'e');
+  while (const auto next = r.buffer.drain()) r.got += static_cast<char>(next->front());
+  EXPECT_EQ(r.got, "ace");
 }
 
 TEST(ReorderBuffer, HoldsAPacketUntilTheOneBeforeItIsThere) {

@@ -95,5 +95,19 @@ TEST(replay_window, agrees_with_a_set_of_all_numbers_over_a_random_walk) {
   EXPECT_GT(fresh, 10'000);
 }
 
+TEST(replay_window, takes_nothing_up_to_a_number_that_is_forgotten_and_all_above_it) {
+  for (const std::uint64_t floor : {1U, 62U, 63U, 64U, 65U, 127U, 128U, 1000U}) {
+    replay_window<128> seen;
+    seen.forget_below(floor);
+    for (std::uint64_t number = 0; number <= floor; ++number) ASSERT_FALSE(seen.would_accept(number)) << number;
+    for (std::uint64_t number = floor + 200; number > floor + 80; --number) ASSERT_TRUE(seen.accept(number)) << number;
+    ASSERT_FALSE(seen.would_accept(floor));
+  }
+  replay_window<128> ahead;
+  ahead.accept(100);
+  ahead.forget_below(50);
+  EXPECT_TRUE(ahead.accept(49)) << "it knew better";
+}
+
 }  // namespace
 }  // namespace nat

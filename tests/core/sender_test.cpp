@@ -251,18 +251,6 @@ TEST_F(sender_test, holds_data_back_from_who_does_not_accept_it_yet) {
   EXPECT_THAT(relayed(start), IsEmpty());
 }
 
-TEST_F(sender_test, tells_each_peer_which_packet_is_its_first) {
-  begin(input_mode::lines);
-  auto& dave = direct_peer("dave", 4, 44);
-  type("one\ntwo\n");
-  pump(start);
-  auto& eve = direct_peer("eve", 5, 55);
-  type("three\n");
-  pump(start);
-  EXPECT_EQ(dave.first_data(), 1U);
-  EXPECT_EQ(eve.first_data(), 3U);
-}
-
 TEST_F(sender_test, waits_for_a_relay_that_moves_and_then_goes_on) {
   begin(input_mode::bytes, 1'000'000'000);
   relayed_peer("eve", 5);

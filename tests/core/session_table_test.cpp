@@ -62,8 +62,8 @@ TEST_F(session_table_test, forgets_an_id_that_was_replaced) {
 
 TEST_F(session_table_test, who_is_removed_is_found_by_nothing) {
   prove(add("bob"), 7);
-  table.remove("bob");
-  table.remove("bob");
+  table.remove(start, "bob");
+  table.remove(start, "bob");
   EXPECT_EQ(table.by_name("bob"), nullptr);
   EXPECT_EQ(table.by_tag(keys.tag_of("bob")), nullptr);
   EXPECT_EQ(table.by_sender(7), nullptr);
@@ -75,9 +75,9 @@ TEST_F(session_table_test, an_id_that_two_names_have_proved_outlives_neither) {
   auto& mallory = add("mallory");
   prove(bob, 7);
   prove(mallory, 7);  // a member may seal whatever it likes
-  table.remove("mallory");
+  table.remove(start, "mallory");
   EXPECT_NE(table.by_sender(7), &mallory);
-  table.remove("bob");
+  table.remove(start, "bob");
   EXPECT_EQ(table.by_sender(7), nullptr);
 }
 

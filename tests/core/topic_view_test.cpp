@@ -13,6 +13,7 @@ namespace {
 using namespace std::chrono_literals;
 using testing::ElementsAre;
 using testing::IsEmpty;
+using testing::UnorderedElementsAre;
 using strings = std::vector<std::string>;
 
 v2_peer peer(peer_id id, const std::string& name) { return {.id = id, .name = name}; }
@@ -36,13 +37,16 @@ class topic_view_test : public testing::Test {
   strings snapshot(std::uint64_t version, const std::vector<v2_peer>& peers) {
     return words(view.apply(now, v2::snapshot{version, peers}, is_heard));
   }
-  strings delta(const v2::delta& what) { return words(view.apply(now, what)); }
+  strings delta(const v2::delta& what) { return words(view.apply(now, what, is_heard)); }
   strings expired() { return words({.left = view.expire(now, is_heard)}); }
 
   topic_view view{"me"};
   time_point now{1h};
   std::set<std::string, std::less<>> audible;
-  topic_view::heard is_heard = [this](std::string_view name) { return audible.contains(name); };
+  std::set<std::string, std::less<>> doubted;  ///< audible, as long as nobody says that they have left
+  topic_view::heard is_heard = [this](std::string_view name, bool doubtful) {
+    return audible.contains(name) && !(doubtful && doubted.contains(name));
+  };
 };
 
 TEST_F(topic_view_test, a_snapshot_tells_who_is_there) {
@@ -144,6 +148,30 @@ TEST_F(topic_view_test, after_a_reconnect_who_is_heard_stays_for_a_while) {
   now = time_point(1h) + 45s;
   EXPECT_THAT(expired(), ElementsAre("-heard 0"));
   EXPECT_EQ(view.next_deadline(), std::nullopt);
+}
+
+TEST_F(topic_view_test, who_is_said_to_have_left_and_is_heard_all_the_same_stays_without_an_id) {
+  snapshot(5, {peer(2, "left"), peer(3, "heard"), peer(4, "doubted")});
+  audible = {"heard", "doubted"};
+  doubted = {"doubted"};
+  EXPECT_THAT(delta({.from = 5, .to = 6, .left = {2, 3, 4}}), UnorderedElementsAre("-doubted 4", "=heard 0", "-left 2"));
+  EXPECT_EQ(view.by_id(3), nullptr);
+  now = *view.next_deadline();
+  EXPECT_THAT(expired(), IsEmpty());
+  doubted = {"heard"};
+  now = *view.next_deadline();
+  EXPECT_THAT(expired(), ElementsAre("-heard 0")) << "it was said to have left, so doubt is enough";
+}
+
+TEST_F(topic_view_test, who_is_said_to_have_left_and_joins_anew_is_listed_again) {
+  snapshot(5, {peer(3, "heard")});
+  audible = {"heard"};
+  EXPECT_THAT(delta({.from = 5, .to = 6, .joined = {peer(9, "heard")}, .left = {3}}), ElementsAre("=heard 9"));
+  EXPECT_EQ(view.by_id(9)->name, "heard");
+  EXPECT_EQ(view.by_id(3), nullptr);
+  now += 1h;
+  EXPECT_THAT(expired(), IsEmpty());
+  EXPECT_EQ(view.size(), 1U);
 }
 
 TEST_F(topic_view_test, who_is_kept_leaves_within_a_second_of_being_silent) {

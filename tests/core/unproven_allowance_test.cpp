@@ -74,7 +74,7 @@ TEST(unproven_allowance, begins_anew_for_who_has_answered_and_its_host) {
   unproven_allowance allowance(unproven_pings);
   for (std::uint16_t port = 1; port <= 10; ++port) taken(allowance, start, {victim.ip, port}, 40);
   EXPECT_EQ(taken(allowance, start, victim), 0);
-  allowance.forget({victim.ip, 7});
+  allowance.forget(start, {victim.ip, 7});
   EXPECT_EQ(taken(allowance, start, victim), 40);
 }
 
@@ -86,18 +86,54 @@ TEST(unproven_allowance, answers_twice_a_second_when_it_is_spent) {
   EXPECT_EQ(answers, 10);
 }
 
-TEST(unproven_allowance, of_too_many_addresses_forgets_the_one_that_was_first) {
+endpoint other(std::size_t i) {
+  const auto higher = static_cast<std::uint8_t>(i >> 16), high = static_cast<std::uint8_t>(i >> 8);
+  return {ip_address(ip_address::v4_bytes{100, higher, high, static_cast<std::uint8_t>(i)}), 7};
+}
+
+TEST(unproven_allowance, of_all_together_is_so_much_that_nobody_has_to_be_forgotten_who_has_spent_it) {
   unproven_allowance allowance(unproven_pings);
+  ASSERT_EQ(taken(allowance, start, victim), 40);
+  std::size_t given = 0, asked = 0;
+  auto now = start;
+  for (; now < start + 200s; now += 10ms) {
+    for (int i = 0; i < 20; ++i) given += allowance.take(now, other(asked++)) ? 1U : 0U;
+  }
+  EXPECT_NEAR(static_cast<double>(given), 16'384 - 40 + 200 * 62.5, 100) << "the burst, and one each 16 ms";
+  EXPECT_LE(taken(allowance, now, victim), 20) << "what has come back in 200 s, and no more";
+  EXPECT_LE(allowance.addresses(), unproven_allowance::max_addresses);
+  EXPECT_EQ(taken(allowance, now + 3600s, victim), 40);
+}
+
+TEST(unproven_allowance, where_it_is_full_forgets_who_could_have_all_again_and_else_lets_nobody_in) {
+  auto without_total = unproven_pings;
+  without_total.total_burst = 0;
+  unproven_allowance allowance(without_total);
   taken(allowance, start, victim);
-  const auto other = [](std::size_t i) {
-    const auto high = static_cast<std::uint8_t>(i >> 8), low = static_cast<std::uint8_t>(i);
-    return endpoint{ip_address(ip_address::v4_bytes{198, 18, high, low}), 7};
-  };
-  for (std::size_t i = 0; i < unproven_allowance::max_addresses; ++i) ASSERT_EQ(taken(allowance, start, other(i), 1), 1);
+  for (std::size_t i = 1; i < unproven_allowance::max_addresses; ++i) ASSERT_EQ(taken(allowance, start, other(i), 1), 1);
   EXPECT_EQ(allowance.addresses(), unproven_allowance::max_addresses);
-  EXPECT_EQ(allowance.hosts(), unproven_allowance::max_addresses);
-  EXPECT_EQ(taken(allowance, start, other(1)), 39) << "the second is still known";
-  EXPECT_EQ(taken(allowance, start, victim), 40);
+  EXPECT_EQ(taken(allowance, start + 9s, other(0)), 0);
+  EXPECT_EQ(taken(allowance, start + 10s, other(0)), 40) << "those who took one have it back";
+  EXPECT_EQ(taken(allowance, start + 10s, victim), 1) << "who took all is not forgotten";
+  EXPECT_EQ(allowance.addresses(), unproven_allowance::max_addresses);
+}
+
+TEST(unproven_allowance, that_never_comes_back_is_of_the_addresses_that_came_last) {
+  unproven_allowance allowance(unproven_data);
+  ASSERT_TRUE(allowance.take(start, victim, 65'536));
+  for (std::size_t i = 0; i < unproven_allowance::max_addresses; ++i) ASSERT_TRUE(allowance.take(start, other(i), 1));
+  EXPECT_EQ(allowance.addresses(), unproven_allowance::max_addresses);
+  EXPECT_TRUE(allowance.take(start, victim, 65'536));
+}
+
+TEST(unproven_allowance, that_has_come_back_already_is_not_given_back_to_the_host_once_more) {
+  unproven_allowance allowance(unproven_pings);
+  for (std::uint16_t port = 1; port <= 10; ++port) ASSERT_EQ(taken(allowance, start, {victim.ip, port}, 40), 40);
+  // 100 s later the host has 100 again, and each address 10.
+  allowance.forget(start + 100s, {victim.ip, 1});
+  int out = 0;
+  for (std::uint16_t port = 11; port <= 100; ++port) out += taken(allowance, start + 100s, {victim.ip, port}, 40);
+  EXPECT_EQ(out, 130);
 }
 
 TEST(unproven_allowance, stays_bounded_where_one_address_answers_again_and_again) {
@@ -105,7 +141,7 @@ TEST(unproven_allowance, stays_bounded_where_one_address_answers_again_and_again
   taken(allowance, start, {ip("198.51.100.1"), 7});
   for (std::size_t i = 0; i < 2 * unproven_allowance::max_addresses; ++i) {
     allowance.take(start, victim);
-    allowance.forget(victim);
+    allowance.forget(start, victim);
   }
   EXPECT_LE(allowance.addresses(), 2U);
   EXPECT_LE(allowance.hosts(), 2U);

@@ -67,11 +67,11 @@ class SubprotocolTest(V2Case):
         client.socket.send_frame(websocket.BINARY, bytes(4000))
         self.assertEqual(client.socket.wait_closed().code, 1009)
 
-    def test_who_does_not_speak_it_is_closed_with_1008(self):
+    def test_who_does_not_speak_it_is_closed_with_1013(self):
         client = self.join("a")
         for _ in range(16):
             client.socket.send_text("what is this?")
-        self.assertEqual(client.socket.wait_closed().code, 1008)
+        self.assertEqual(client.socket.wait_closed().code, 1013)
 
 
 class PeersTest(V2Case):

@@ -28,6 +28,13 @@ def parse_arguments():
     grid.add_argument("--write", action=argparse.BooleanOptionalAction,
                       help="write docs/NAT-GRID.md and docs/nat-grid.svg (the default for a whole grid of natpeers)")
 
+    recovery = commands.add_parser("recovery", help="how soon it is well again; exit status 1 if it is not at all")
+    recovery.add_argument("--only", metavar="NAME,NAME...", help="only these scenarios")
+    recovery.add_argument("--runs", type=int, choices=range(1, 101), default=3, metavar="N", help="of each, 1 to 100")
+    recovery.add_argument("--jobs", type=int, choices=range(1, 17), default=6, metavar="N", help="pairs at a time")
+    recovery.add_argument("--write", action=argparse.BooleanOptionalAction,
+                          help="write docs/RECOVERY.md (the default where nothing is left out)")
+
     run = commands.add_parser("run", help="one scenario; exit status 1 if it fails")
     run.add_argument("case", metavar="CASE")
     commands.add_parser("list", help="the names of the scenarios")
@@ -71,6 +78,28 @@ def run_grid(arguments):
     return 1 if any(word == "worse" for word, _ in judged) else 0
 
 
+def run_recovery(arguments):
+    from lab import recovery, recovery_report, report
+    troubles = {trouble.name: trouble for trouble in recovery.TROUBLES}
+    wanted = arguments.only.split(",") if arguments.only else [*troubles]
+    if unknown := [name for name in wanted if name not in troubles]:
+        raise LabError(f"no such trouble: {', '.join(unknown)}; there are {', '.join(troubles)}")
+    cases = recovery.cases_of(*(troubles[name] for name in wanted))
+    results = []
+
+    def on_result(case, result):
+        results.append((case, result))
+        print(f"{case.trouble.name}, {case.between}: {result}", file=sys.stderr)
+    recovery.play_all(cases * arguments.runs, arguments.jobs, on_result)
+    results.sort(key=lambda each: cases.index(each[0]))
+    meta = report.describe_run(built.program("NATPEER"), " ".join(["./scripts/lab recovery", *sys.argv[2:]]))
+    page = recovery_report.markdown(results, meta, arguments.runs)
+    print(page)
+    if arguments.write if arguments.write is not None else not arguments.only:
+        (ROOT / "docs" / "RECOVERY.md").write_text(page, encoding="utf-8")
+    return 0 if all(recovery.is_recovery(result) for _, result in results) else 1
+
+
 def run_case(arguments):
     from lab.scenarios import SCENARIOS
     if arguments.case not in SCENARIOS:
@@ -100,7 +129,7 @@ def prepare():
         print(f"lab: removed {name}, which a killed run had left", file=sys.stderr)
 
 
-COMMANDS = {"shell": run_shell, "grid": run_grid, "run": run_case, "list": list_cases}
+COMMANDS = {"shell": run_shell, "grid": run_grid, "recovery": run_recovery, "run": run_case, "list": list_cases}
 
 
 def main():

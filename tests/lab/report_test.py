@@ -59,6 +59,30 @@ class ReportTest(unittest.TestCase):
         self.assertEqual(counts[0], 100)
         self.assertEqual(sum(counts[1:]), 100)
 
+    def test_a_pair_counts_where_it_delivers_both_ways_in_both_orders(self):
+        good, relayed = Cell("open", "fw", 0.1, 0.2, "direct"), Cell("fw", "open", 0.1, 0.4, "relayed")
+        for other, whole, direct in ((Cell("fw", "open", 0.1, 0.3, "direct"), 1, 1), (relayed, 1, 0),
+                                     (Cell("fw", "open", 0.1, None, "direct"), 0, 0),
+                                     (Cell("fw", "open", None, None, None), 0, 0)):
+            with self.subTest(other):
+                figures = "\n".join(report.figures([good, other]))
+                self.assertIn(f"{whole} of 1 pairs", figures)
+                self.assertRegex(figures, rf"in either order: {direct} pairs")
+
+    def test_a_pair_of_one_kind_counts_and_one_that_was_run_in_one_order_does_not(self):
+        cells = [Cell("open", "open", 0.1, 0.2, "direct"), Cell("open", "fw", 0.1, 0.2, "direct")]
+        self.assertIn("1 of 1 pairs", report.figures(cells)[0])
+
+    def test_the_times_are_of_every_direction(self):
+        cells = [Cell("open", "open", 0.1, 0.2, "direct"), Cell("fw", "fw", 0.3, 0.9, "direct"),
+                 Cell("port", "port", None, 0.2, "direct")]
+        self.assertIn("median 0.20 s, worst 0.90 s", report.figures(cells)[-1])
+        self.assertEqual(len(report.figures([Cell("open", "fw", None, None, None)])), 2)
+
+    def test_the_goals_stand_beside_a_whole_grid_alone(self):
+        self.assertIn("of 55 pairs (goal: 55)", report.markdown(whole_grid(), META))
+        self.assertNotIn("goal", report.markdown([Cell("open", "open", 0.1, 0.2, "direct")], META))
+
     def test_the_picture_is_well_formed_and_has_each_cell(self):
         with tempfile.TemporaryDirectory() as folder:
             path = os.path.join(folder, "grid.svg")

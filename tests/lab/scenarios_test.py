@@ -4,7 +4,7 @@ import os
 import sys
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from lab import scenarios_changes, scenarios_crowds, scenarios_nats  # noqa: E402
+from lab import scenarios_changes, scenarios_crowds, scenarios_nats, scenarios_recovery  # noqa: E402
 from lab.scenarios import SCENARIOS  # noqa: E402
 from lab.testing import LabCase  # noqa: E402
 
@@ -29,6 +29,11 @@ class NatScenariosTest(LabCase):
 
 @plays(scenarios_changes)
 class ChangeScenariosTest(LabCase):
+    pass
+
+
+@plays(scenarios_recovery)
+class RecoveryScenariosTest(LabCase):
     pass
 
 

@@ -81,11 +81,13 @@ TEST(interfaces_test, more_addresses_than_anybody_needs_are_cut) {
   });
 }
 
+bool moved(const interface_change& change) { return change.rerouted || !change.gone.empty(); }
+
 TEST(interface_watch_test, tells_of_a_new_address) {
   in_own_network([] {
     const auto change = first_change("ip addr add 192.0.2.1/24 dev a0");
     EXPECT_EQ(change.addresses, addresses{ip("192.0.2.1")});
-    EXPECT_FALSE(change.moved) << "what there was still works";
+    EXPECT_FALSE(moved(change)) << "what there was still works";
   });
 }
 
@@ -94,7 +96,28 @@ TEST(interface_watch_test, tells_of_an_address_that_is_gone) {
     sh("ip addr add 192.0.2.1/24 dev a0");
     const auto change = first_change("ip addr del 192.0.2.1/24 dev a0");
     EXPECT_EQ(change.addresses, addresses{});
-    EXPECT_TRUE(change.moved);
+    EXPECT_EQ(change.gone, addresses{ip("192.0.2.1")});
+    EXPECT_FALSE(change.rerouted);
+  });
+}
+
+TEST(interface_watch_test, names_only_the_address_that_is_gone) {
+  in_own_network([] {
+    sh("ip addr add 192.0.2.1/24 dev a0 && ip addr add 172.30.0.1/24 dev a0 && ip addr add fd00::1/64 dev a0 nodad");
+    const auto change = first_change("ip addr del 172.30.0.1/24 dev a0; ip addr del fd00::1/64 dev a0");
+    EXPECT_EQ(change.addresses, addresses{ip("192.0.2.1")});
+    EXPECT_EQ(change.gone, (addresses{ip("172.30.0.1"), ip("fd00::1")}));
+    EXPECT_FALSE(change.rerouted);
+  });
+}
+
+TEST(interfaces_test, tells_from_where_it_would_send) {
+  in_own_network([] {
+    const endpoint there{ip("203.0.113.5"), 1};
+    EXPECT_EQ(source_towards(there), std::nullopt);
+    sh("ip addr add 192.0.2.1/24 dev a0 && ip addr add 198.51.100.1/24 dev a0 && ip route add default via 192.0.2.2");
+    EXPECT_EQ(source_towards(there), ip("192.0.2.1"));
+    EXPECT_EQ(source_towards({ip("198.51.100.7"), 1}), ip("198.51.100.1"));
   });
 }
 
@@ -103,7 +126,7 @@ TEST(interface_watch_test, an_address_that_went_and_came_back_has_moved) {
     sh("ip addr add 192.0.2.1/24 dev a0");
     const auto change = first_change("ip addr del 192.0.2.1/24 dev a0; ip addr add 192.0.2.1/24 dev a0");
     EXPECT_EQ(change.addresses, addresses{ip("192.0.2.1")});
-    EXPECT_TRUE(change.moved) << "another network may use the same addresses";
+    EXPECT_TRUE(moved(change)) << "another network may use the same addresses";
   });
 }
 
@@ -112,7 +135,7 @@ TEST(interface_watch_test, tells_of_a_pulled_cable) {
     sh("ip addr add 192.0.2.1/24 dev a0");
     const auto change = first_change("ip link set b0 down");
     EXPECT_EQ(change.addresses, addresses{});
-    EXPECT_TRUE(change.moved);
+    EXPECT_TRUE(moved(change));
   });
 }
 
@@ -121,7 +144,7 @@ TEST(interface_watch_test, tells_of_another_way_out) {
     sh("ip addr add 192.0.2.1/24 dev a0 && ip route add default via 192.0.2.2");
     const auto change = first_change("ip route replace default via 192.0.2.3");
     EXPECT_EQ(change.addresses, addresses{ip("192.0.2.1")});
-    EXPECT_TRUE(change.moved);
+    EXPECT_TRUE(change.rerouted);
   });
 }
 
@@ -144,7 +167,7 @@ TEST(interface_watch_test, what_says_nothing_about_the_way_to_others_is_no_chang
         "ip link set b0 mtu 1400; ip addr add 169.254.3.4/16 scope link dev a0; ip addr del 169.254.3.4/16 dev a0;"
         "ip addr add 192.0.2.9/24 dev a0");
     EXPECT_EQ(change.addresses, (addresses{ip("192.0.2.1"), ip("192.0.2.9")}));
-    EXPECT_FALSE(change.moved);
+    EXPECT_FALSE(moved(change));
   });
 }
 
@@ -153,9 +176,9 @@ TEST(interface_watch_test, a_default_route_that_is_written_again_is_no_change) {
     test_loop loop;
     interface_watch watch(loop.io);
     sh("ip addr add 192.0.2.1/24 dev a0; ip route add default via 192.0.2.2");
-    EXPECT_TRUE(loop.finish(watch.next()).moved);
+    EXPECT_TRUE(moved(loop.finish(watch.next())));
     sh("ip route replace default via 192.0.2.2; ip addr add 192.0.2.9/24 dev a0");
-    EXPECT_FALSE(loop.finish(watch.next()).moved);
+    EXPECT_FALSE(moved(loop.finish(watch.next())));
   });
 }
 

@@ -112,11 +112,11 @@ FOOTER = """
 
 What to read from it:
 
-- **A topic of N peers costs each of them 4 (N-1) PINGs a second**, because the seed's protocol pings everybody each
-  250 ms: proportional to N for each, to N² for all. Many small topics cost what their peers cost, whatever their
-  number.
-- **A change of a topic costs natcoord N lists of N entries**: the N² of section 1 of the protocol. Lists of a crowd
-  that joins would be N³ in all; from some hundreds of peers on `list_pacer` thins them.
+- **A change of a topic costs natcoord N deltas of the same few bytes**: in proportion to N, where the seed protocol's lists
+  of N entries, which clients of section 1 still get, cost N². What joining costs is the snapshots of those who come, and the
+  deltas for those who are there.
+- **PINGs are as rare as NATs allow**: while nobody speaks, one each 5 s on a new path and ever rarer, up to 25 s, to each of
+  the N-1 others, and its answer. The seed protocol takes 4 a second.
 - Memory of a peer grows with the peers it knows. natcoord's does not depend on the size of the topics.
 """
 

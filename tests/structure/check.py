@@ -28,7 +28,7 @@ RANKS = [
 ]
 RANK = {name: rank for rank, names in enumerate(RANKS) for name in names}
 # A class whose code fills several files: file -> header.
-PART_OF = {"peer_coordinator": "peer", "peer_packets": "peer", "peer_status": "peer"}
+PART_OF = {"coordinator_v2": "coordinator", "peer_coordinator": "peer", "peer_packets": "peer", "peer_status": "peer"}
 ENGINE_RANK = len(RANKS) - 1
 # What net may use of the core: words, addresses and formats; nothing that decides.
 NET_RANK = RANK["seal"]

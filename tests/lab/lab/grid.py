@@ -1,9 +1,8 @@
 """All pairs of NAT kinds, what is expected of each, and many of them at a time."""
-import queue
-import threading
 import traceback
 
 from lab.cell import DEADLINE, Cell, run_cell
+from lab.jobs import in_parallel
 from lab.nats import KINDS
 
 PATIENCE = 30.0  # seconds for a pair that must connect; the others are given up after the cell's own deadline
@@ -103,23 +102,8 @@ def run_pair(pair, first, second):
 
 def run_grid(wanted, *, first="natpeer", second="natpeer", jobs=4, on_cell=lambda cell: None):
     """The Cells of these pairs, in their order, `jobs` at a time. `on_cell` is called with each as it is done."""
-    waiting, done = queue.SimpleQueue(), queue.SimpleQueue()
-    for pair in wanted:
-        waiting.put(pair)
-
-    def work():
-        while True:
-            try:
-                pair = waiting.get_nowait()
-            except queue.Empty:
-                return
-            done.put((pair, run_pair(pair, first, second)))
-    # Daemons, so that SystemExit in the main thread need not wait for their deadlines: names.remove_own clears away.
-    for _ in range(min(jobs, len(wanted))):
-        threading.Thread(target=work, daemon=True).start()
     cells = {}
-    for _ in wanted:
-        pair, cell = done.get()
+    for pair, cell in in_parallel(lambda pair: run_pair(pair, first, second), wanted, jobs):
         cells[pair] = cell
         on_cell(cell)
     return [cells[pair] for pair in wanted]

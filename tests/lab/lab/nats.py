@@ -152,12 +152,22 @@ class Rules:
                          ("netfilter/nf_conntrack_udp_timeout_stream", self.udp_timeout)]
         return settings
 
-    def forget(self):
-        """The shell commands that lose every UDP mapping and keep TCP's."""
+    def forget(self, tcp=False):
+        """The shell commands that lose every UDP mapping. With `tcp` its connections, too, and nothing that goes on of
+        one makes it known again, as the kernel would have it."""
         # conntrack's status is 1 when there was none.
         lines = ["conntrack -D -p udp >/dev/null 2>&1 || true"]
+        if tcp:
+            lines = ["echo 0 >/proc/sys/net/netfilter/nf_conntrack_tcp_loose", "conntrack -F 2>/dev/null"]
         if self.has_map:
             lines += ["nft flush map ip lab mappings", "nft flush set ip lab contacted"]
+        return "\n".join(lines) + "\n"
+
+    def list_mappings(self):
+        """The shell commands that print a line with `sport=` or `elements` while there is a UDP mapping."""
+        lines = ["conntrack -L -p udp 2>/dev/null"]
+        if self.has_map:
+            lines.append("nft list map ip lab mappings")
         return "\n".join(lines) + "\n"
 
 
@@ -170,8 +180,10 @@ def chain(name, kind, hook, priority, rules, policy="accept"):
 
 def core_rules():
     """The internet carries public addresses only: a packet that left a NAT untranslated must be lost, not delivered.
-    `cut` holds the interfaces whose link is cut; taking them down would cost the routes too."""
-    arriving = [f"ip saddr {PRIVATE} counter drop", f"ip daddr {PRIVATE} counter drop", "iifname @cut drop"]
-    return ("table ip lab {\n  set cut { type ifname; }\n" +
+    `cut` holds the interfaces whose link is cut; taking them down would cost the routes too. `apart`: whose UDP to
+    whom is lost."""
+    arriving = [f"ip saddr {PRIVATE} counter drop", f"ip daddr {PRIVATE} counter drop", "iifname @cut drop",
+                "meta l4proto udp ip saddr . ip daddr @apart drop"]
+    return ("table ip lab {\n  set cut { type ifname; }\n  set apart { type ipv4_addr . ipv4_addr; }\n" +
             chain("prerouting", "filter", "prerouting", "raw", arriving) +
             chain("postrouting", "filter", "postrouting", "filter", ["oifname @cut drop"]) + "}\n")

@@ -13,12 +13,11 @@ import threading
 
 from lab import ROOT, names
 from lab.built import program
+from lab.hosts import Coordinator, Host
 from lab.names import LabError
-from lab.nats import HAIRPIN, KINDS, STUN_PORT, Rules, core_rules
+from lab.nats import HAIRPIN, KINDS, Rules, core_rules
 from support.programs import Program
-from support.waiting import DEADLINE
 
-WEBSOCKET_PORT = 6969
 MAX_LINKS = 254  # to the core
 MAX_HOSTS = 200  # behind a router
 FIRST_HOST = 10  # its address in the network behind a router
@@ -60,54 +59,6 @@ def apply(*setups):
             failures.append(f"{setup.namespace}: {said or shell.returncode}")
     if failures:
         raise LabError("; ".join(failures))
-
-
-class Host:
-    """A machine in a namespace of its own. `site` is where it is, `address` its own there (which a NAT hides)."""
-
-    def __init__(self, network, namespace, number):
-        self.network, self.namespace, self.number = network, namespace, number
-        self.site = self.address = self.link = None
-
-    def start(self, argv, **more):
-        """Starts a program here, which the network ends. Call it from a thread that lives as long as the program
-        should: the program does not outlive it."""
-        return self.network.own(Program([*names.enter(self.namespace), *argv], **more))
-
-    def run(self, argv, timeout=DEADLINE, **more):
-        """Runs a command here to its end; its CompletedProcess, with what it wrote as text."""
-        return subprocess.run([*names.enter(self.namespace), *map(str, argv)], timeout=timeout, text=True,
-                              capture_output=True, **more)
-
-    def socket(self, **more):
-        return names.socket_in(self.namespace, **more)
-
-
-class Coordinator(Host):
-    """A public host with natcoord. `url` and `stun` stay the same when it is restarted."""
-
-    def __init__(self, network, namespace, number, options=()):
-        super().__init__(network, namespace, number)
-        self.options = options
-        self.natcoord = None
-
-    @property
-    def url(self):
-        return f"ws://{self.address}:{WEBSOCKET_PORT}"
-
-    @property
-    def stun(self):
-        return f"{self.address}:{STUN_PORT}"
-
-    def restart(self):
-        """Starts natcoord, which must not be running, and waits until it listens."""
-        self.natcoord = self.start([program("NATCOORD"), "--listen", self.address, *self.options],
-                                   stdin=subprocess.DEVNULL)
-        self.natcoord.wait_err(r"listens on ")
-
-    def kill(self):
-        """Without a goodbye: its sockets are reset."""
-        self.natcoord.end()
 
 
 class Site:
@@ -161,9 +112,14 @@ class Site:
             core.links.append(f"route add {self.inside}.0/24 via {far_address(number)}")
         apply(core, *routers)
 
-    def forget_mappings(self):
-        """The routers lose every UDP mapping, as one that was restarted does; TCP's stay."""
-        self.in_routers(lambda rules: rules.forget())
+    def forget_mappings(self, tcp=False):
+        """The routers lose every UDP mapping; with `tcp` its connections, too, as one that was restarted does."""
+        self.in_routers(lambda rules: rules.forget(tcp))
+
+    def has_mappings(self):
+        """Whether a router knows any UDP flow."""
+        known = self.in_routers(lambda rules: rules.list_mappings())
+        return "sport=" in known or "elements" in known
 
     def in_routers(self, script):
         """Runs a shell script, made of a router's rules, in each router; what they printed."""
@@ -259,6 +215,11 @@ class Network:
             host.site.links.remove(host.link)
         apply(Setup(host.namespace, "link del eth0"))
         self.attach(host, site)
+
+    def block(self, sender, receiver):
+        """No UDP passes from this site's public address to that one's; what goes elsewhere does."""
+        ends = " . ".join(site.public or site.hosts[0].address for site in (sender, receiver))
+        apply_rules(self.core, f"add element ip lab apart {{ {ends} }}\n")
 
     def natpeer(self, host, name, topic="t", options=()):
         coordinator = self.coordinator()

@@ -8,12 +8,15 @@ import datetime
 import html
 import os
 import platform
+import statistics
 import subprocess
 
+from lab.cell import DIRECT_DEADLINE
 from lab.grid import EXPECTED
 from lab.nats import KINDS, SUMMARIES
 
 DIRECT, RELAYED = "direct", "relayed"
+GOALS = {"whole": "55", "direct": "33", "median": "0.15 s", "worst": "0.5 s"}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -84,7 +87,32 @@ def summary(cells):
     sideways = sum(one_way(cell) is not None for cell in cells)
     counts = [f"{len(whole) - relayed} connect directly", f"{relayed} by relay", f"{sideways} one way only",
               f"{len(cells) - len(whole) - sideways} not at all"]
-    return f"{len(cells)} pairs: " + ", ".join(counts) + "."
+    return f"{len(cells)} ordered pairs: " + ", ".join(counts) + "."
+
+
+def pairs_of(cells):
+    """(cell, cell with the other one started first) of each pair of kinds that was run in both orders."""
+    kinds, table = in_order(cells)
+    unordered = [(one, other) for at, one in enumerate(kinds) for other in kinds[at:]]
+    orders = [(table.get((one, other)), table.get((other, one))) for one, other in unordered]
+    return [both for both in orders if None not in both]
+
+
+def figures(cells):
+    """What is measured against the goals; those are for the whole grid of natpeers."""
+    times = sorted(time for cell in cells for time in (cell.forward, cell.backward) if time is not None)
+    pairs = pairs_of(cells)
+    whole = sum(all(connects(cell) for cell in both) for both in pairs)
+    direct = sum(all(connects(cell) and cell.path != RELAYED for cell in both) for both in pairs)
+    is_all = len(pairs) == len(KINDS) * (len(KINDS) + 1) // 2
+    goal = {name: f" (goal: {text})" if is_all else "" for name, text in GOALS.items()}
+    lines = [f"- both ways, whichever is started first: {whole} of {len(pairs)} pairs{goal['whole']}",
+             f"- directly, {DIRECT_DEADLINE:g} s after the second start, in either order: {direct} pairs"
+             f"{goal['direct']}"]
+    if times:
+        lines.append(f"- first delivery, over all directions: median {statistics.median(times):.2f} s{goal['median']}, "
+                     f"worst {times[-1]:.2f} s{goal['worst']}")
+    return lines
 
 
 def markdown(cells, meta):
@@ -96,6 +124,7 @@ def markdown(cells, meta):
         f"- version: {meta.version}, commit {meta.commit}",
         f"- machine: {meta.machine}; each NAT is nftables in a network namespace of its own", "",
         summary(cells), "",
+        *figures(cells), "",
         "![The same table as a picture](nat-grid.svg)", "",
         markdown_row("first ↓ second →", (f"**{kind}**" for kind in kinds)),
         "|" + "---|" * (len(kinds) + 1)]

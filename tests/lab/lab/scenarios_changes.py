@@ -1,29 +1,10 @@
-"""What changes around peers that are connected: a host moves, the coordinator dies, the path is bad."""
-
+"""What changes around peers that are connected: the coordinator, the quality of a path. More: scenarios_recovery."""
 from lab.network import Network
 from lab.story import scenario
 from lab.talk import missing, wait_all
 from support.waiting import eventually
 
 LONG = 120.0  # seconds; what a peer that has to notice a loss by itself may take
-
-
-@scenario("host-moves", "a host leaves its network and joins another: it is reachable again")
-def host_moves(story):
-    with Network() as net:
-        net.coordinator()
-        sites = [net.site(kind) for kind in ("port", "full", "fw")]
-        new_home = net.site("addr", hosts=0)
-        names = ("alice", "bob", "carol")
-        talkers = [story.join(net, site.hosts[0], name).talk() for site, name in zip(sites, names)]
-        wait_all(talkers)
-        host = sites[0].hosts[0]
-        before = host.address
-        net.move(host, new_home)
-        story.say(f"alice's host has moved from {before} behind port to {host.address} behind addr")
-        took = wait_all(talkers, deadline=LONG, fresh=True)
-        story.say(f"all hear all again {took:.2f} s later")
-        story.expect_unchanged(talkers)
 
 
 @scenario("coordinator-restart",

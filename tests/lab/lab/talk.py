@@ -51,6 +51,10 @@ class Talker:
             except (OSError, ValueError):
                 return  # the program has ended, or its pipe was closed
 
+    @property
+    def talks(self):
+        return self.thread is not None and not self.pause.is_set()
+
     def hush(self):
         self.pause.set()
         self.thread.join()
