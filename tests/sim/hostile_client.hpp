@@ -1,5 +1,5 @@
-// Clients that want peers to send to somebody who has not asked: they speak to natcoord and to the peers themselves, name
-// the victim's address as their own in every way there is, and forge packets from it.
+// Clients that want peers to send to somebody who has not asked: they speak to natcoord and to the peers themselves,
+// name the victim's address as their own in every way there is, and forge packets from it.
 #pragma once
 
 #include "nat/seal.hpp"

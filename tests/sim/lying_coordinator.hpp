@@ -1,5 +1,5 @@
-// A coordinator that says what it likes: wrong names, ids and addresses; it relays packets to others, twice, late, changed
-// or not at all, and plays what it has recorded. It can also tell the truth.
+// A coordinator that says what it likes: wrong names, ids and addresses; it relays packets to others, twice, late,
+// changed or not at all, and plays what it has recorded. It can also tell the truth.
 #pragma once
 
 #include "nat/v2_messages.hpp"

@@ -123,7 +123,8 @@ class victim_run {
     for (const auto& peer : world_.peers()) {
       const auto more = victim_.from(peer->name()).data_bytes - before[peer->name()];
       if (more > contact_book::most_data) {
-        world_.check().fail(peer->name(), "has sent " + std::to_string(more) + " bytes more to a victim that is silent");
+        world_.check().fail(peer->name(),
+                            "has sent " + std::to_string(more) + " bytes more to a victim that is silent");
       }
     }
   }
