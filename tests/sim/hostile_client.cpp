@@ -22,6 +22,7 @@ constexpr std::size_t most_heard = 64;
 constexpr double leaves = 0.03;
 constexpr double resyncs = 0.01;
 constexpr double announces = 0.3;
+constexpr duration loyal_for = 5s;
 
 std::weak_ptr<connection> weak(const std::shared_ptr<connection>& over) { return over; }
 
@@ -47,6 +48,7 @@ void hostile_client::start() {
 /// Under another name each time.
 void hostile_client::join() {
   name_ = std::string(conspiracy::prefix) + std::to_string(++with_.joined);
+  joined_at_ = around_.time.now();
   over_ = std::make_shared<connection>(around_.net, machine_, chance_.next());
   join_request request{with_.topic, name_, std::nullopt};
   std::optional<v2_offer> offer;
@@ -79,6 +81,7 @@ void hostile_client::act() {
     return;
   }
   if (forges_) forge();
+  if (role_ == role::turncoat && proves_itself()) introduce();
   over_->send(side::client, [this, over = weak(over_)] { coordinator_.on_ping(over.lock()); });
   if (chance_.happens(leaves)) return leave();
   if (!speaks_v2()) return;
@@ -157,6 +160,17 @@ std::vector<std::uint8_t> hostile_client::sealed(const ping_header& ping) {
   return bytes;
 }
 
+bool hostile_client::proves_itself() const {
+  if (role_ == role::turncoat) return around_.time.now() - joined_at_ < loyal_for;
+  return role_ == role::member;
+}
+
+void hostile_client::introduce() {
+  for (const auto& [id, who] : with_.others) {
+    for (const auto& each : who.candidates) around_.net.send(machine_, port_, each.address, sealed(ping_for(0)));
+  }
+}
+
 void hostile_client::forge() {
   for (const auto& [id, who] : with_.others) {
     if (with_.forges_sealed) forge_sealed(who);
@@ -186,7 +200,7 @@ void hostile_client::forge_seed(const v2_peer& at) {
 
 /// A member proves at its own address what it does not at the victim's.
 void hostile_client::on_datagram(const endpoint& from, byte_view bytes) {
-  if (role_ != role::member) return;
+  if (!proves_itself()) return;
   const auto header = open_header(with_.keys, bytes);
   const auto* ping = header ? std::get_if<ping_header>(&*header) : nullptr;
   if (ping == nullptr) return;

@@ -1,5 +1,5 @@
-// Clients that want peers to send to somebody who has not asked: they speak to natcoord and to the peers themselves, name
-// the victim's address as their own in every way there is, and forge packets from it.
+// Clients that want peers to send to somebody who has not asked: they speak to natcoord and to the peers themselves,
+// name the victim's address as their own in every way there is, and forge packets from it.
 #pragma once
 
 #include "nat/seal.hpp"
@@ -43,6 +43,7 @@ class hostile_client final : public receiver_of_datagrams, public websocket_clie
     scout,      ///< v2: reads who is there, for all of them
     section_1,  ///< registers the victim's address
     v2,         ///< offers it
+    turncoat,   ///< section 1: registers the victim's address, proves itself at its own, and falls silent
     member,     ///< v2: a peer that answers as it should, at its own address, and offers the victim's too
   };
 
@@ -71,6 +72,7 @@ class hostile_client final : public receiver_of_datagrams, public websocket_clie
   void act();
   void say(const v2::client_message& message);
   void announce();
+  void introduce();
   void forge();
   void forge_sealed(const v2_peer& at);
   void forge_seed(const v2_peer& at);
@@ -78,7 +80,8 @@ class hostile_client final : public receiver_of_datagrams, public websocket_clie
   ping_header ping_for(sender_id recipient);
   std::vector<std::uint8_t> sealed(const ping_header& ping);
   endpoint victims_address();
-  bool speaks_v2() const { return role_ != role::section_1; }
+  bool speaks_v2() const { return role_ != role::section_1 && role_ != role::turncoat; }
+  bool proves_itself() const;
 
   surroundings around_;
   websocket_server& coordinator_;
@@ -93,6 +96,7 @@ class hostile_client final : public receiver_of_datagrams, public websocket_clie
   bool registered_ = false;
   bool rests_ = false;
   bool forges_ = false;
+  time_point joined_at_{};
   std::uint64_t pings_ = 0;
   std::map<endpoint, sender_id> heard_;  ///< who has PINGed a member
 };

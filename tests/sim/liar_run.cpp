@@ -19,8 +19,8 @@ constexpr duration calm = 15s;
 constexpr duration lies = 40s;
 constexpr duration listening = 5s;
 constexpr duration on_its_way = 1s;
-// Of a coordinator that speaks the truth again: who found another protocol than before asks for v2 again after 60 s, who
-// was told nonsense and gave up a connection is back within 30 s (registration::section_1_memory, backoff_cap).
+// Of a coordinator that speaks the truth again: who found another protocol than before asks for v2 again after 60 s,
+// who was told nonsense and gave up a connection is back within 30 s (registration::section_1_memory, backoff_cap).
 constexpr duration recovery = 100s;
 
 using manner = lying_coordinator::manner;
@@ -70,8 +70,7 @@ class liar_run {
     const auto name = "member" + std::to_string(world_.peers().size());
     outsider_.know(name);
     const link_config line{.delay = 10ms};
-    return world_.add_peer(world_.net().add_host(where, line), "topic", name,
-                           {.key = key_, .coordinator = &liar_});
+    return world_.add_peer(world_.net().add_host(where, line), "topic", name, {.key = key_, .coordinator = &liar_});
   }
 
   void pass(duration time) { world_.time().run_for(time); }

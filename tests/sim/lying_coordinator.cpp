@@ -96,7 +96,7 @@ void lying_coordinator::on_text(const wire& over, const std::string& message) {
     const bool hides = is_deceived(from) || (to != members_.end() && is_deceived(to->second));
     if (to != members_.end() && !hides) say(to->second, encode_server_message(v2::punch_from{id}));
   } else {
-    tell(id, from);
+    tell(from);
   }
 }
 
@@ -198,11 +198,11 @@ void lying_coordinator::welcome(peer_id id, const member& to) {
 
 void lying_coordinator::tell_all() {
   ++version_;
-  for (const auto& [id, each] : members_) tell(id, each);
+  for (const auto& [id, each] : members_) tell(each);
 }
 
-void lying_coordinator::tell(peer_id id, const member& to) {
-  if (manner_ == manner::lying) return lie(id, to);
+void lying_coordinator::tell(const member& to) {
+  if (manner_ == manner::lying) return;  // at its own pace: what it says makes members say more
   say(to, to.v2 ? encode_server_message(v2::snapshot{version_, truth(to)}) : list_of(truth(to)));
 }
 

@@ -1,5 +1,5 @@
-// A coordinator that says what it likes: wrong names, ids and addresses; it relays packets to others, twice, late, changed
-// or not at all, and plays what it has recorded. It can also tell the truth.
+// A coordinator that says what it likes: wrong names, ids and addresses; it relays packets to others, twice, late,
+// changed or not at all, and plays what it has recorded. It can also tell the truth.
 #pragma once
 
 #include "nat/v2_messages.hpp"
@@ -71,7 +71,7 @@ class lying_coordinator final : public websocket_server, public receiver_of_data
   void relay_falsely(peer_id from, const member& to, byte_view packet);
   void welcome(peer_id id, const member& to);
   void tell_all();
-  void tell(peer_id id, const member& to);
+  void tell(const member& to);
   std::vector<v2_peer> truth(const member& to) const;
   void lie(peer_id id, const member& to);
   std::vector<v2_peer> falsehood(peer_id id, const member& to);

@@ -312,7 +312,8 @@ void peer_host::connect() {
     if (over->is_open(side::client)) tell(event);
   };
   if (!way.works) {
-    return around_.time.after(engine_->coordinator().connect_patience(), [answer] { answer(coordinator_events::failed{"timed out"}); });
+    return around_.time.after(engine_->coordinator().connect_patience(),
+                              [answer] { answer(coordinator_events::failed{"timed out"}); });
   }
   over_->on_end(side::client, [this, over = over_.get()] {
     if (over_.get() != over) return;

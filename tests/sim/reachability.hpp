@@ -25,8 +25,8 @@ struct way_out {
 verdict delivers(const way_out& from, const way_out& to, bool shared_outermost);
 
 /// Whether two of ours hear each other, both or neither, where a server of section 1 tells them nothing but registered
-/// addresses: they know each other by their sealed PINGs, whatever address these come from, and answer there. So it takes
-/// one that gets a PING in, and a way back for the answer.
+/// addresses: they know each other by their sealed PINGs, whatever address these come from, and answer there. So it
+/// takes one that gets a PING in, and a way back for the answer.
 verdict connects(const way_out& one, const way_out& other, bool shared_outermost);
 
 std::string_view to_string(verdict what);

@@ -79,8 +79,8 @@ struct hostile_case {
   duration time = std::chrono::minutes(3);
 };
 struct hostile_row {
-  std::uint64_t joined = 0;  ///< registrations of theirs
-  std::uint64_t forged = 0;  ///< packets
+  std::uint64_t joined = 0;         ///< registrations of theirs
+  std::uint64_t forged = 0;         ///< packets
   std::vector<victim::tally> each;  ///< what the victim got of each peer
   victim::tally in_all;
   std::vector<std::string> failures;

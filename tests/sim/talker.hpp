@@ -68,7 +68,7 @@ class talker {
   std::uint64_t said_ = 0;
   std::vector<time_point> said_at_;  ///< by number
   time_point since_{};               ///< it was started
-  std::string unread_;  ///< of the output: a line's beginning
+  std::string unread_;               ///< of the output: a line's beginning
   std::unordered_map<std::string, received> received_;
   const everybody* names_ = nullptr;
 };

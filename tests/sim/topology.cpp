@@ -90,8 +90,8 @@ topology random_topology(world& in) {
   }
   for (std::size_t i = 0; i < out.hosts.size(); ++i) {
     const auto topic = random.below(topics);
-    out.peers.push_back(&in.add_peer(*out.hosts[i], "topic" + std::to_string(topic), "peer" + std::to_string(i),
-                                     {.key = keys[topic]}));
+    out.peers.push_back(
+        &in.add_peer(*out.hosts[i], "topic" + std::to_string(topic), "peer" + std::to_string(i), {.key = keys[topic]}));
   }
   return out;
 }

@@ -42,8 +42,8 @@ void victim::judge(const std::string& name, const sender& who, const tally& at_p
   const auto now = around_.time.now();
   const auto too_much = [&](const std::string& where, const char* what, std::uint64_t got, std::uint64_t allowed) {
     if (got <= allowed || !told_.insert(name + what).second) return;  // once is enough
-    around_.check.fail(name, "has sent " + std::to_string(got) + what + where + ", a victim: allowed are " +
-                                 std::to_string(allowed));
+    around_.check.fail(
+        name, "has sent " + std::to_string(got) + what + where + ", a victim: allowed are " + std::to_string(allowed));
   };
   const auto ports = static_cast<duration::rep>(who.by_port.size());
   auto pings = allowed_.pings.after(now - at_port.first, allowed_.answers);

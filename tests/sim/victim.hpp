@@ -28,13 +28,13 @@ struct victim_bound {
 
 /// What one natpeer may send to a victim (design, 2.3). The engine's own constants are not asked.
 struct victim_allowance {
-  victim_bound pings{40, std::chrono::seconds(10)};           ///< to one address
-  victim_bound pings_to_host{400, std::chrono::seconds(1)};   ///< to all its ports
-  duration answers{};             ///< sealed PINGs come from its address, forged: one answer to it each ...; zero: none do
-  std::uint64_t data = 65'536;    ///< bytes, to all its ports
+  victim_bound pings{40, std::chrono::seconds(10)};          ///< to one address
+  victim_bound pings_to_host{400, std::chrono::seconds(1)};  ///< to all its ports
+  duration answers{};  ///< sealed PINGs come from its address, forged: one answer to it each ...; zero: none do
+  std::uint64_t data = 65'536;  ///< bytes, to all its ports
   // Seed PINGs come from its address, forged: it seems to be there.
-  duration seed_pings{};          ///< then it gets a PING each ...
-  std::uint64_t seed_rate = 0;    ///< bit/s of DATA to one address, beyond `data`; 0: it never seems to be there
+  duration seed_pings{};        ///< then it gets a PING each ...
+  std::uint64_t seed_rate = 0;  ///< bit/s of DATA to one address, beyond `data`; 0: it never seems to be there
 };
 
 class victim final : public watcher {

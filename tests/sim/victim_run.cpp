@@ -89,11 +89,12 @@ class victim_run {
   }
 
  private:
-  /// Half know section 1 alone; of the others one in ten is a peer at its own address.
+  /// Half know section 1 alone, of whom one in five seems to be a peer of ours at first; of the others one in ten is a
+  /// peer at its own address.
   hostile_client::role role_of(std::size_t i) const {
     using enum hostile_client::role;
     if (i == 0) return scout;
-    if (case_.section_1 && i % 2 == 0) return section_1;
+    if (case_.section_1 && i % 2 == 0) return i % 10 == 2 ? turncoat : section_1;
     return i % 20 == 1 ? member : v2;
   }
 
@@ -122,7 +123,8 @@ class victim_run {
     for (const auto& peer : world_.peers()) {
       const auto more = victim_.from(peer->name()).data_bytes - before[peer->name()];
       if (more > contact_book::most_data) {
-        world_.check().fail(peer->name(), "has sent " + std::to_string(more) + " bytes more to a victim that is silent");
+        world_.check().fail(peer->name(),
+                            "has sent " + std::to_string(more) + " bytes more to a victim that is silent");
       }
     }
   }

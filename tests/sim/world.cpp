@@ -22,8 +22,8 @@ peer_host& world::add_peer(host& machine, const std::string& topic, const std::s
   const std::size_t usual = coordinator_.knows_v2() ? 0 : contact_book::most_data;
   const contact_book::allowance allowed{.data = options.unanswered_data.value_or(usual)};
   auto& server = options.coordinator != nullptr ? *options.coordinator : coordinator_;
-  auto& peer = *peers_.emplace_back(
-      std::make_unique<peer_host>(around(), server, machine, config, allowed, random_.next()));
+  auto& peer =
+      *peers_.emplace_back(std::make_unique<peer_host>(around(), server, machine, config, allowed, random_.next()));
   names_[name] = &peer.words();
   by_name_[name] = &peer;
   peer.words().know(&names_);
@@ -93,8 +93,8 @@ void world::check_connected(time_point since, bool timed) {
       const bool heard = lines != nullptr && lines->last >= since;
       const auto theory = expected(*from, *to);
       if (theory == verdict::must && !heard) {
-        check_.fail(to->name(), "has not heard " + from->name() + ", as it must by now: " +
-                                    view_of(*from, to->name()) + "; " + view_of(*to, from->name()));
+        check_.fail(to->name(), "has not heard " + from->name() + ", as it must by now: " + view_of(*from, to->name()) +
+                                    "; " + view_of(*to, from->name()));
       } else if (theory == verdict::cannot && heard) {
         check_.fail(to->name(), "has heard " + from->name() + ", as it cannot");
       }
@@ -106,8 +106,8 @@ void world::check_connected(time_point since, bool timed) {
   }
 }
 
-/// No line between them loses anything, and whatever two ways a packet may go (the relay's is the longest), the later is
-/// waited for. No NAT lets in by one mapping what goes out by another: that one ends without a word.
+/// No line between them loses anything, and whatever two ways a packet may go (the relay's is the longest), the later
+/// is waited for. No NAT lets in by one mapping what goes out by another: that one ends without a word.
 bool world::is_lossless(const peer_host& from, const peer_host& to) const {
   const auto maps_as_one = [](const nat_config* box) {
     return box->mapping == mapping_behavior::endpoint_independent || box->mapping == mapping_behavior::none;
@@ -133,8 +133,10 @@ void world::check_gapless(duration in_flight, bool lossless_alone) {
       const auto* lines = to->received_from(from->name());
       if (lines == nullptr || lines->first_number > *first || lines->last_number < due) {
         check_.fail(to->name(), "has of " + from->name() + "'s lines " + std::to_string(*first) + " to " +
-                                    std::to_string(due) + (lines == nullptr ? std::string(" none")
-                                                                            : " those from " + std::to_string(lines->first_number) + " to " + std::to_string(lines->last_number)));
+                                    std::to_string(due) +
+                                    (lines == nullptr ? std::string(" none")
+                                                      : " those from " + std::to_string(lines->first_number) + " to " +
+                                                            std::to_string(lines->last_number)));
       } else if (lines->missing > 0) {
         check_.fail(to->name(), "misses " + std::to_string(lines->missing) + " lines of " + from->name());
       }

@@ -42,10 +42,10 @@ struct outcome {
 
 /// What is not the same for all peers.
 struct peer_options {
-  std::optional<secret_key> key;                    ///< none: an open topic
-  websocket_server* coordinator = nullptr;          ///< null: the world's
-  std::optional<std::size_t> unanswered_data;       ///< bytes to who never answered; none: as the world's coordinator is
-  std::uint64_t seed_rate = default_seed_rate;      ///< bit/s
+  std::optional<secret_key> key;                ///< none: an open topic
+  websocket_server* coordinator = nullptr;      ///< null: the world's
+  std::optional<std::size_t> unanswered_data;   ///< bytes to who never answered; none: as the world's coordinator is
+  std::uint64_t seed_rate = default_seed_rate;  ///< bit/s
 };
 
 class world {
