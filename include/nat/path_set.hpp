@@ -105,6 +105,8 @@ class path_set {
   // A valid path that answers nothing: carried in parallel after this and three round trips, lost after that.
   static constexpr duration doubt_after = std::chrono::milliseconds(250);
   static constexpr duration lost_after = std::chrono::seconds(3);
+  // The relay is TCP twice: its packets come late, rather than never; and it leads to nobody else.
+  static constexpr duration relay_lost_after = std::chrono::seconds(10);
   // A path that was not asked for so long is asked again before it is relied on alone.
   static constexpr duration fresh_for = std::chrono::milliseconds(1500);
   // Idle PINGs: rare at first, ever rarer, below the 30 s of common NATs; half as often on a path that idleness has cost.
@@ -188,6 +190,7 @@ class path_set {
   duration interval(time_point now, const path& of) const;
   void begin(time_point now, path& of);
   void schedule(time_point now, path& of);
+  static duration patience(const path& of);
   void lose(time_point now, path& of);
   void remove(std::size_t index);
   void drop_unoffered(time_point now);

@@ -260,6 +260,8 @@ bool path_set::in_doubt(time_point now, const path& of) const {
   return of.refused || (of.asked_at && now - *of.asked_at > doubt_after + 3 * of.rtt);
 }
 
+duration path_set::patience(const path& of) { return of.is_relay() ? relay_lost_after + 3 * of.rtt : lost_after; }
+
 void path_set::lose(time_point now, path& of) {
   // It fell silent while it was kept by rare PINGs: they were too rare.
   const bool was_idle = !is_active(now) && of.keepalive > first_keepalive;
@@ -314,7 +316,7 @@ void path_set::note_choice(time_point now) {
 void path_set::choose_direct(time_point now) {
   for (auto i = paths_.size(); i-- > 0;) {
     auto& each = paths_[i];
-    const bool silent = each.echoed_at && each.asked_at && now - *each.asked_at >= lost_after;
+    const bool silent = each.echoed_at && each.asked_at && now - *each.asked_at >= patience(each);
     if (silent || (each.echoed_at && !is_valid(now, each))) lose(now, each);
     const bool hopeless = !each.echoed_at && !each.offered && !each.is_relay() && each.probes > eager_probes;
     if (hopeless) remove(i);
@@ -335,7 +337,7 @@ deadline path_set::next_deadline() const {
   deadline next;
   for (const auto& each : paths_) {
     next = earliest(next, each.next_probe);
-    if (each.echoed_at && each.asked_at) next = earliest(next, *each.asked_at + lost_after);
+    if (each.echoed_at && each.asked_at) next = earliest(next, *each.asked_at + patience(each));
     if (each.echoed_at && !each.is_relay()) next = earliest(next, *each.echoed_at + consent);
   }
   return next;

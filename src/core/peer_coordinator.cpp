@@ -3,6 +3,7 @@
 #include "nat/roster.hpp"
 
 #include <algorithm>
+#include <set>
 #include <utility>
 
 namespace nat {
@@ -187,8 +188,11 @@ void peer::take_session(time_point now, const v2_peer& listed) {
 /// Peers that know section 1 alone, as v2 lists them.
 void peer::take_seeds_of_view(time_point now) {
   roster list;
+  std::set<endpoint> taken;  // as in a list: an address counts once, whoever claims it
   view_.for_each([&](const v2_peer& who) {
-    if (who.seed && !who.candidates.empty()) list.peers.push_back({who.name, who.candidates.front().address, 0});
+    if (!who.seed || who.candidates.empty()) return;
+    const auto& at = who.candidates.front().address;
+    if (taken.insert(at).second) list.peers.push_back({who.name, at, 0});
   });
   take_seeds(now, list, false);
 }

@@ -65,7 +65,6 @@ void peer::on_unsealed(const arrival& how, const packet& decoded) {
     ping(how.now, *how.from);  // its NAT may have dropped our PINGs until now
     on_peers_changed(how.now);
   }
-  data_allowed_.forget(how.now, *how.from);
   who->bytes_received += header_size + decoded.payload.size();
   if (!is_data) return;
   ++who->received;

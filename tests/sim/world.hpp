@@ -65,7 +65,7 @@ class world {
   void move(host& machine, network& to);
 
   /// What theory says of `from`'s lines to `to`, where both are now.
-  verdict expected(const peer_host& from, const peer_host& to) const;
+  verdict expected(const peer_host& from, const peer_host& to, bool soon = false) const;
   /// Each pair of running peers of one topic, both directions, must have (or must not have) heard a line since `since`,
   /// as theory says.
   /// `timed`: nobody has been restarted and nothing has broken so far, so the times to connect mean something.
@@ -88,6 +88,8 @@ class world {
   const std::vector<std::unique_ptr<peer_host>>& peers() const { return peers_; }
 
  private:
+  /// The same of datagrams alone, without the relay.
+  verdict directly(const peer_host& from, const peer_host& to) const;
   bool is_lossless(const peer_host& from, const peer_host& to) const;
   void talk(peer_host& who, int lines, std::uint64_t run);
 
