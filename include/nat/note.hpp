@@ -24,7 +24,7 @@ enum class note_kind {
   list_rejected,     ///< a list could not be read: `text`
   entries_skipped,   ///< `text` entries of a list are unusable
   peer_appeared,     ///< `name` at `where` is listed
-  peer_heard,        ///< the first packet of `name` at `where` came
+  peer_heard,        ///< the first packet of `name` at `where` came; if it is one of ours, both are ready for DATA
   peer_left,         ///< `name` at `where` is gone
   path_changed,      ///< DATA for `name` goes another way now: `text`
   alone_with_key,    ///< nobody else is in this keyed topic; `text` is the key's fingerprint

@@ -130,6 +130,8 @@ void peer::on_sealed_ping(const arrival& how, const ping_header& ping) {
   if (news.became_fresh) {
     sessions_.on_fresh(*who);
     for (auto& listed : table_.peers()) listed.is_ours |= listed.tag == who->tag();
+  }
+  if ((news.became_fresh || news.began_to_accept) && who->accepts()) {  // what is said from now on reaches it
     note_peer(how.now, note_kind::peer_heard, who->name(), how.from.value_or(endpoint{}));
   }
   on_session_changed(how.now, *who);
