@@ -1,7 +1,8 @@
-// The ways to one peer: which are tried, which work, which one DATA takes (design, 2.3). Candidates of all kinds are tried
-// side by side; the relay carries until one of them works.
+// The ways to one peer: which are tried, which work, which one DATA takes (design, 2.3). Candidates of all kinds are
+// tried side by side; the relay carries until one of them works.
 //
-//   offered or learned --PINGs, dense at first--> its challenge came back: valid --silence--> in doubt --> lost, tried again
+//   offered or learned --PINGs, dense at first--> its challenge came back: valid --silence--> in doubt --> lost, tried
+//   again
 #pragma once
 
 #include "nat/endpoint.hpp"
@@ -34,13 +35,13 @@ struct path {
   bool offered = false;  ///< the peer names it as a candidate; else it was learned
 
   // What we ask.
-  int probes = 0;                  ///< PINGs since it was known, lost or woken
-  deadline next_probe;             ///< none: not now
-  deadline asked_at;               ///< of the oldest PING since the last echo
-  deadline echoed_at;              ///< our challenge came back
-  time_point valid_since{};        ///< meaningful while valid
-  duration rtt{};                  ///< smoothed (RFC 6298, 2); 0: not measured
-  duration keepalive = std::chrono::seconds(5);  ///< between two PINGs while idle
+  int probes = 0;            ///< PINGs since it was known, lost or woken
+  deadline next_probe;       ///< none: not now
+  deadline asked_at;         ///< of the oldest PING since the last echo
+  deadline echoed_at;        ///< our challenge came back
+  time_point valid_since{};  ///< meaningful while valid
+  duration rtt{};            ///< smoothed (RFC 6298, 2); 0: not measured
+  duration keepalive{};      ///< between two PINGs while idle
   duration keepalive_ceiling{};
 
   // What the peer asked.
@@ -50,8 +51,8 @@ struct path {
   time_point timestamp_at{};
   deadline heard_at;
 
-  bool refused = false;            ///< ICMP called it unreachable since its last echo
-  double loss = 0;                 ///< share of PINGs that came to nothing while valid, the last few weighing most
+  bool refused = false;  ///< ICMP called it unreachable since its last echo
+  double loss = 0;       ///< share of PINGs that came to nothing while valid, the last few weighing most
   std::uint64_t bytes_sent = 0;
   std::uint64_t bytes_received = 0;
 
@@ -109,7 +110,8 @@ class path_set {
   static constexpr duration relay_lost_after = std::chrono::seconds(10);
   // A path that was not asked for so long is asked again before it is relied on alone.
   static constexpr duration fresh_for = std::chrono::milliseconds(1500);
-  // Idle PINGs: rare at first, ever rarer, below the 30 s of common NATs; half as often on a path that idleness has cost.
+  // Idle PINGs: rare at first, ever rarer, below the 30 s of common NATs; half as often on a path that idleness has
+  // cost.
   static constexpr duration first_keepalive = std::chrono::seconds(5);
   static constexpr duration longest_keepalive = std::chrono::seconds(25);
   // Choice by round-trip time: a handicap by kind, and what a path has to be better by to replace the one in use.
@@ -120,7 +122,7 @@ class path_set {
   static constexpr double loss_weight = 1.0 / 16;
 
   static constexpr std::size_t max_offered = 16;  ///< and as many that are no longer offered and still work
-  static constexpr std::size_t max_learned = 8;  ///< beyond them the one heard longest ago makes room
+  static constexpr std::size_t max_learned = 8;   ///< beyond them the one heard longest ago makes room
   // Two peers behind one NAT that gives a port to each new destination, and sends packets back in, would else answer
   // each other's new ports with ever newer ones.
   static constexpr allowance learning{1, std::chrono::seconds(1), max_learned};
@@ -161,8 +163,8 @@ class path_set {
   void on_pinged(time_point now, path& by);
   /// It was due, and could not leave: nothing is owed for it.
   void on_not_pinged(time_point now, path& by);
-  /// Gives up what is silent, and chooses. To be called at `next_deadline` and after news. No pointer to a path survives
-  /// it, or `offer`, or `learn`.
+  /// Gives up what is silent, and chooses. To be called at `next_deadline` and after news. No pointer to a path
+  /// survives it, or `offer`, or `learn`.
   void choose(time_point now);
   deadline next_deadline() const;
 
@@ -202,10 +204,10 @@ class path_set {
   bool relay_works_ = false;
   std::optional<std::size_t> chosen_;  ///< a direct path
   path_choice choice_;
-  bool used_relay_ = false;             ///< what `choice_` is about: this,
-  std::optional<endpoint> used_;        ///< or this, or nothing
+  bool used_relay_ = false;       ///< what `choice_` is about: this,
+  std::optional<endpoint> used_;  ///< or this, or nothing
   path_kind used_kind_ = path_kind::relay;
-  std::uint64_t forgotten_sent_ = 0;    ///< bytes of paths that are no more
+  std::uint64_t forgotten_sent_ = 0;  ///< bytes of paths that are no more
   std::uint64_t forgotten_received_ = 0;
   token_bucket learned_;
   deadline active_until_;

@@ -2,8 +2,8 @@
 // clock.
 //
 // The rooms it joins: stun_client and nat_probe (our public address and our NAT), registration (the coordinator),
-// topic_view and peer_table (who is there), session (one peer of ours, its paths), sender (stdin to datagrams), receiver
-// (datagrams to stdout).
+// topic_view and peer_table (who is there), session (one peer of ours, its paths), sender (stdin to datagrams),
+// receiver (datagrams to stdout).
 //
 //   peer.cpp              input, output, time, and what the rooms tell each other
 //   peer_packets.cpp      packets from and to other peers
@@ -43,7 +43,7 @@ namespace nat {
 struct peer_config {
   std::string topic;
   std::string name;
-  std::optional<secret_key> key;                            ///< none: an open topic
+  std::optional<secret_key> key;  ///< none: an open topic
   payload_cipher cipher = payload_cipher::chacha20_poly1305;
   std::optional<endpoint> advertise;                        ///< register this address, and ask no STUN server
   duration ping_interval = std::chrono::milliseconds(250);  // the seed's
@@ -71,11 +71,11 @@ struct peer_counters {
   std::uint64_t data_unexpected = 0;  ///< dropped: its sender has not echoed our challenge in this run
   std::uint64_t pings_received = 0;
   std::uint64_t pings_unlisted = 0;
-  std::uint64_t malformed = 0;        ///< neither STUN nor a packet
-  std::uint64_t unsealed = 0;         ///< dropped: no seal, in a keyed topic or from who has proved to be one of ours
-  std::uint64_t forged = 0;           ///< dropped: sealed by a member against the rules, or a payload that was changed
-  std::uint64_t replayed = 0;         ///< PINGs that were seen before
-  std::uint64_t misdirected = 0;      ///< PINGs for somebody else, or our own come back
+  std::uint64_t malformed = 0;    ///< neither STUN nor a packet
+  std::uint64_t unsealed = 0;     ///< dropped: no seal, in a keyed topic or from who has proved to be one of ours
+  std::uint64_t forged = 0;       ///< dropped: sealed by a member against the rules, or a payload that was changed
+  std::uint64_t replayed = 0;     ///< PINGs that were seen before
+  std::uint64_t misdirected = 0;  ///< PINGs for somebody else, or our own come back
 };
 
 class peer {
@@ -99,8 +99,8 @@ class peer {
   /// The answer to a STUN lookup; empty where no name resolved, `error` then says why.
   void on_stun_servers(time_point now, const std::vector<endpoint>& servers, const std::string& error);
   void on_coordinator(time_point now, unix_millis wall, const coordinator_event& event);
-  /// The machine's own addresses, and the port of our socket on them. `moved`: the one that we reach the coordinator from
-  /// is gone, if only for a while, or the way out is another.
+  /// The machine's own addresses, and the port of our socket on them. `moved`: the one that we reach the coordinator
+  /// from is gone, if only for a while, or the way out is another.
   void on_interfaces(time_point now, const std::vector<ip_address>& addresses, std::uint16_t port, bool moved);
   void on_output_written(time_point now, std::size_t bytes);
   /// stdout takes nothing more: whoever read it is gone, which is no failure, or `failure` says why.
@@ -252,13 +252,13 @@ class peer {
   std::vector<ip_address> interfaces_;
   std::uint16_t port_ = 0;
   nat_probe_result probed_;
-  deadline behavior_by_;       ///< until then others may wait for our NAT's behaviour
+  deadline behavior_by_;  ///< until then others may wait for our NAT's behaviour
   ip_address coordinator_ip_;
   std::vector<std::uint16_t> stun_ports_;  ///< of the coordinator
-  bool relays_ = false;        ///< the coordinator
+  bool relays_ = false;                    ///< the coordinator
   v2::addresses told_;
-  bool has_told_ = false;      ///< `told_` was said on this connection
-  bool was_connected_ = false; ///< with natcoord.v2
+  bool has_told_ = false;       ///< `told_` was said on this connection
+  bool was_connected_ = false;  ///< with natcoord.v2
 
   bool stun_lookup_ = false;
   deadline stun_answered_at_;   ///< the answer `registration_` was last told of

@@ -1,5 +1,5 @@
-// The peers a natpeer knows by their addresses alone, as the seed protocol does: who is listed, who was heard, who is to
-// be pinged when.
+// The peers a natpeer knows by their addresses alone, as the seed protocol does: who is listed, who was heard, who is
+// to be pinged when.
 #pragma once
 
 #include "nat/endpoint.hpp"
@@ -30,17 +30,17 @@ struct known_peer {
 
   std::string name;
   endpoint address;
-  time_point known_since{};    ///< also when its first PING was due
-  bool heard = false;          ///< a valid packet came from exactly this address
-  time_point first_heard{};    ///< these two are meaningful once heard
+  time_point known_since{};  ///< also when its first PING was due
+  bool heard = false;        ///< a valid packet came from exactly this address
+  time_point first_heard{};  ///< these two are meaningful once heard
   time_point last_heard{};
   deadline kept_until;         ///< set while the newest list lacks it (see `peer_table::update`)
   std::uint64_t received = 0;  ///< DATA packets
   std::uint64_t bytes_received = 0;
   std::uint64_t bytes_sent = 0;
-  bool unreachable = false;    ///< ICMP has said so since it was heard
-  name_tag tag{};              ///< what a PING of its shows, should it be one of ours
-  bool is_ours = false;        ///< it has proved to be: a session takes care of it
+  bool unreachable = false;  ///< ICMP has said so since it was heard
+  name_tag tag{};            ///< what a PING of its shows, should it be one of ours
+  bool is_ours = false;      ///< it has proved to be: a session takes care of it
   pacer budget{default_seed_rate};
 
   /// It is there, and takes what we send.

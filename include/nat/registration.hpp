@@ -121,8 +121,8 @@ class registration {
   // What connecting may take: the kernel sends a second SYN after 1 s (RFC 6298, 2.1), and a new try beats a third.
   static constexpr duration quick_connect_timeout = std::chrono::seconds(2);
   static constexpr duration connect_timeout = std::chrono::seconds(10);
-  // TCP's second retransmission is there by then (RFC 6298, RFC 8985), over a path of some 100 ms. Each time that it was
-  // too short for the server, which may be slow, it is doubled, up to the cap.
+  // TCP's second retransmission is there by then (RFC 6298, RFC 8985), over a path of some 100 ms. Each time that it
+  // was too short for the server, which may be slow, it is doubled, up to the cap.
   static constexpr duration probe_timeout = std::chrono::seconds(1);
   static constexpr duration probe_timeout_cap = std::chrono::seconds(8);
   static constexpr duration probe_spacing = std::chrono::milliseconds(500);
@@ -140,9 +140,8 @@ class registration {
   /// a section-1 server is left to TCP, as ever.
   void on_network_changed(time_point now);
   /// The connection is in doubt (somebody is not heard any more over it): under v2 it must show a sign of life within
-  /// `probe_timeout` or a multiple of it, or is abandoned. To be called as often as the doubt arises: a probe under way is
-  /// not prolonged.
-  /// `extra`: what a sign of life takes longer over this connection, as far as it is known.
+  /// `probe_timeout` or a multiple of it, or is abandoned. To be called as often as the doubt arises: a probe under way
+  /// is not prolonged. `extra`: what a sign of life takes longer over this connection, as far as it is known.
   void probe(time_point now, duration extra = {});
   /// v2's `welcome` has come.
   void on_welcome(std::string resume) { resume_ = std::move(resume); }

@@ -1,5 +1,5 @@
-// Puts one sender's DATA packets back into order, as far as a short wait does that: a packet that went the faster of two
-// paths waits here for those before it.
+// Puts one sender's DATA packets back into order, as far as a short wait does that: a packet that went the faster of
+// two paths waits here for those before it.
 #pragma once
 
 #include "nat/bytes.hpp"
@@ -27,8 +27,8 @@ class reorder_buffer {
     time_point arrived;
   };
 
-  /// The sender's word that its first packet for us has this number. Has no effect once a packet was handed on. Until it
-  /// comes, packets wait for it as for one that is missing.
+  /// The sender's word that its first packet for us has this number. Has no effect once a packet was handed on. Until
+  /// it comes, packets wait for it as for one that is missing.
   void expect(std::uint64_t first) {
     if (next_ == 0) next_ = held_.empty() ? first : std::min(first, held_.begin()->first);
   }
@@ -49,7 +49,8 @@ class reorder_buffer {
   /// Keeps a packet that is neither next nor late.
   void hold(time_point now, std::uint64_t number, byte_view payload);
 
-  /// A payload that is to be handed on now, in order; call until there is none, after each packet and at `next_deadline`.
+  /// A payload that is to be handed on now, in order; call until there is none, after each packet and at
+  /// `next_deadline`.
   std::optional<std::vector<std::uint8_t>> release(time_point now);
   /// The same, without waiting for anything: its sender is gone.
   std::optional<std::vector<std::uint8_t>> drain();

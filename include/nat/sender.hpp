@@ -1,5 +1,5 @@
-// From stdin to the peers: waits until they are there, cuts the input into packets, seals each once, paces them, addresses
-// each to everyone.
+// From stdin to the peers: waits until they are there, cuts the input into packets, seals each once, paces them,
+// addresses each to everyone.
 #pragma once
 
 #include "nat/input_splitter.hpp"
@@ -21,8 +21,8 @@
 
 namespace nat {
 
-/// Holds stdin back until the first peers can hear us: so many are listed, and everyone listed at that moment is ready or
-/// was waited for `patience`. Once open it stays open.
+/// Holds stdin back until the first peers can hear us: so many are listed, and everyone listed at that moment is ready
+/// or was waited for `patience`. Once open it stays open.
 class start_gate {
  public:
   static constexpr duration patience = std::chrono::seconds(2);
@@ -49,7 +49,7 @@ class start_gate {
 class sender {
  public:
   struct limits {
-    std::uint64_t rate = 0;  ///< bit/s to each peer
+    std::uint64_t rate = 0;                       ///< bit/s to each peer
     std::uint64_t seed_rate = default_seed_rate;  ///< bit/s, where everyone is a seed peer
     std::size_t wait_for = 1;
   };

@@ -43,8 +43,8 @@ class session {
   // While somebody else claims the name, PINGs name no recipient, so that whoever is there answers; so long after the
   // last claim.
   static constexpr duration claim = std::chrono::seconds(5);
-  // A challenge is echoed for so long: the answer to it, and what else leaves meanwhile. Later it would prove a path that
-  // may be dead by then.
+  // A challenge is echoed for so long: the answer to it, and what else leaves meanwhile. Later it would prove a path
+  // that may be dead by then.
   static constexpr duration echo_for = std::chrono::milliseconds(500);
   // Answers to it: enough for a dense PING on each of some paths.
   static constexpr allowance answering{40, std::chrono::seconds(1), 80};
@@ -82,8 +82,8 @@ class session {
   bool take_number(const ping_header& ping);
 
   struct ping_result {
-    bool wants_answer = false;    ///< send `make_answer` on the path it came by
-    bool became_fresh = false;    ///< under a sender id that is new
+    bool wants_answer = false;  ///< send `make_answer` on the path it came by
+    bool became_fresh = false;  ///< under a sender id that is new
     bool began_to_accept = false;
   };
   /// A PING for us, not seen before, came by this path, which is one of `paths()`. `choose` is due.
@@ -134,8 +134,8 @@ class session {
 
   // For the table that it is in.
   std::uint64_t serial = 0;  ///< an order that is the same in each run
-  deadline scheduled;   ///< where it stands in the order of deadlines
-  deadline retired_at;  ///< when it left
+  deadline scheduled;        ///< where it stands in the order of deadlines
+  deadline retired_at;       ///< when it left
 
  private:
   void adopt(time_point now, sender_id id);

@@ -45,9 +45,9 @@ struct peer_report {
   bool seed = false;  ///< it knows the seed protocol alone, or has not shown more yet
   /// The path in use; none: nothing works. Of a seed peer `public_address`, once it was heard.
   std::optional<path_kind> path;
-  std::optional<endpoint> at;  ///< of a direct path, or where a seed peer is listed
-  duration rtt{};              ///< smoothed; 0: not measured
-  double loss = 0;             ///< share of the path's PINGs that came to nothing, 0 to 1
+  std::optional<endpoint> at;    ///< of a direct path, or where a seed peer is listed
+  duration rtt{};                ///< smoothed; 0: not measured
+  double loss = 0;               ///< share of the path's PINGs that came to nothing, 0 to 1
   std::uint64_t bytes_sent = 0;  ///< over all paths, with our headers, without those of UDP and IP
   std::uint64_t bytes_received = 0;
   std::uint64_t data_received = 0;  ///< DATA packets
@@ -58,13 +58,13 @@ struct peer_report {
 };
 
 struct status_report {
-  std::optional<endpoint> address;   ///< as others see us
+  std::optional<endpoint> address;  ///< as others see us
   std::optional<nat_behavior> nat;
   bool registered = false;
-  bool v2 = false;                   ///< natcoord.v2
-  bool relay = false;                ///< the coordinator relays
-  std::uint64_t data_sent = 0;       ///< DATA packets, each counted once
-  std::vector<peer_report> peers;    ///< by name
+  bool v2 = false;                 ///< natcoord.v2
+  bool relay = false;              ///< the coordinator relays
+  std::uint64_t data_sent = 0;     ///< DATA packets, each counted once
+  std::vector<peer_report> peers;  ///< by name
 };
 
 peer_report report_of(time_point now, const session& who, const own_side& own);

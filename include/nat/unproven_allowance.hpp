@@ -26,8 +26,8 @@ class unproven_allowance {
     duration total_refill{};
   };
 
-  // Of more addresses than this one is forgotten that could have all of it again; where none can be found, no new one gets
-  // anything. Where nothing comes back, the one that was first is forgotten.
+  // Of more addresses than this one is forgotten that could have all of it again; where none can be found, no new one
+  // gets anything. Where nothing comes back, the one that was first is forgotten.
   static constexpr std::size_t max_addresses = 65'536;
   // Who asks under the seal is answered so often at least: it may be there, and have been silent for long.
   static constexpr duration answer_interval = std::chrono::milliseconds(500);
@@ -75,11 +75,11 @@ class unproven_allowance {
   std::uint64_t serial_ = 0;
 };
 
-/// Enough to open two NATs with some loss: 5 KB. Then one now and again, for ever: routes and filters change. A host may
-/// be a NAT with many peers behind it. All together: what 800 peers with one dead address each take at first; and never so
-/// much in the 400 s after which an address could have all of it again that there were no room to remember it.
-constexpr unproven_allowance::limits unproven_pings{
-    40, std::chrono::seconds(10), 400, std::chrono::seconds(1), 16'384, std::chrono::milliseconds(16)};
+/// Enough to open two NATs with some loss: 5 KB. Then one now and again, for ever: routes and filters change. A host
+/// may be a NAT with many peers behind it. All together: what 800 peers with one dead address each take at first; and
+/// never so much in the 400 s after which an address could have all of it again that there were no room to remember it.
+constexpr unproven_allowance::limits unproven_pings{40,     std::chrono::seconds(10),     400, std::chrono::seconds(1),
+                                                    16'384, std::chrono::milliseconds(16)};
 static_assert(unproven_pings.total_burst + unproven_pings.burst * unproven_pings.refill / unproven_pings.total_refill <
               unproven_allowance::max_addresses);
 /// Bytes of DATA: seed peers alone get any before they are heard.

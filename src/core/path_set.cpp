@@ -23,7 +23,9 @@ duration handicap(path_kind kind) {
 duration score(const path& of) { return of.rtt + handicap(of.kind); }
 
 /// RFC 6298, 2.3.
-duration smoothed(duration before, duration sample) { return before == duration{} ? sample : (before * 7 + sample) / 8; }
+duration smoothed(duration before, duration sample) {
+  return before == duration{} ? sample : (before * 7 + sample) / 8;
+}
 
 }  // namespace
 
@@ -38,7 +40,7 @@ std::string_view to_string(path_kind kind) {
   return "";
 }
 
-path_set::path_set() { paths_.emplace_back(); }
+path_set::path_set() { paths_.emplace_back().keepalive = first_keepalive; }
 
 // ---- what paths there are
 
@@ -64,7 +66,8 @@ void path_set::offer(time_point now, std::span<const path_offer> offers) {
   drop_unoffered(now);
 }
 
-/// Of paths that are no longer offered those stay that work, but for too many: then the one that echoed longest ago goes.
+/// Of paths that are no longer offered those stay that work, but for too many: then the one that echoed longest ago
+/// goes.
 void path_set::drop_unoffered(time_point now) {
   std::optional<std::size_t> oldest;
   std::size_t kept = 0;
@@ -94,8 +97,7 @@ void path_set::set_relay(time_point now, bool works) {
 }
 
 path* path_set::find(const endpoint& at) {
-  const auto found =
-      std::ranges::find_if(paths_, [&](const path& each) { return !each.is_relay() && each.at == at; });
+  const auto found = std::ranges::find_if(paths_, [&](const path& each) { return !each.is_relay() && each.at == at; });
   return found == paths_.end() ? nullptr : &*found;
 }
 
@@ -166,6 +168,8 @@ void path_set::forget_proofs(time_point now) {
     each.echoed_at.reset();
     each.asked_at.reset();
     each.rtt = duration{};
+    each.loss = 0;
+    each.refused = false;
     if (!each.is_relay() || relay_works_) begin(now, each);
   }
 }
@@ -301,8 +305,9 @@ void path_set::note_choice(time_point now) {
   const bool before_works = before != nullptr && is_valid(now, *before) && !in_doubt(now, *before);
   choice_.since = now;
   if (direct) {
-    choice_.why = !used_ ? choice_reason::direct_answered
-                         : before_works ? choice_reason::better : choice_reason::other_silent;
+    choice_.why = !used_         ? choice_reason::direct_answered
+                  : before_works ? choice_reason::better
+                                 : choice_reason::other_silent;
   } else if (relay) {
     choice_.why = used_ ? choice_reason::direct_silent : choice_reason::relay_answered;
   } else {
@@ -328,8 +333,8 @@ void path_set::choose_direct(time_point now) {
     if (had_one && !chosen_ && relay_works_) relay().next_probe = now;
     return;
   }
-  const bool keeps = chosen_ && !in_doubt(now, paths_[*chosen_]) &&
-                     score(paths_[*candidate]) + hysteresis >= score(paths_[*chosen_]);
+  const bool keeps =
+      chosen_ && !in_doubt(now, paths_[*chosen_]) && score(paths_[*candidate]) + hysteresis >= score(paths_[*chosen_]);
   if (!keeps) chosen_ = candidate;
 }
 

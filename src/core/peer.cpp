@@ -149,8 +149,8 @@ deadline peer::next_deadline() {
   // Without room, `on_sent` is what the sender waits for.
   const bool room = outbox_.has_room(max_datagram, table_.size() + sessions_.size());
   return earliest(stun_.next_deadline(), probe_.next_deadline(), registration_.next_deadline(), table_.next_deadline(),
-                  view_.next_deadline(), room ? sender_.next_deadline() : std::nullopt, next_ping_, sessions_.next_deadline(),
-                  lonely_at_, quit_at_);
+                  view_.next_deadline(), room ? sender_.next_deadline() : std::nullopt, next_ping_,
+                  sessions_.next_deadline(), lonely_at_, quit_at_);
 }
 
 /// A keyed peer that is alone may be so because its key is another than the others'.

@@ -57,7 +57,7 @@ void peer::take_seeds(time_point now, const roster& list, bool keep_missing) {
     // One of ours that had left, and is listed at an address it had: it stays one of ours.
     auto* before = sessions_.retired_by_tag(who.tag);
     if (before != nullptr && before->paths().find(who.address) != nullptr && sessions_.by_tag(who.tag) == nullptr) {
-      sessions_.on_fresh(sessions_.add(now, who.name, who.tag));
+      sessions_.add(now, who.name, who.tag);
     }
     if (auto* ours = is_listed_as_ours(who.name) ? nullptr : sessions_.by_tag(who.tag)) {
       const path_offer offer{who.address, path_kind::public_address};
@@ -106,7 +106,8 @@ void peer::handle(time_point now, const v2::welcome& message) {
 
 void peer::handle(time_point now, const v2::snapshot& message) {
   const auto overflowed = view_.overflowed();
-  on_view_changed(now, view_.apply(now, message, [&](auto name, bool doubtful) { return is_heard(now, name, doubtful); }));
+  on_view_changed(now,
+                  view_.apply(now, message, [&](auto name, bool doubtful) { return is_heard(now, name, doubtful); }));
   if (view_.overflowed() != overflowed) {
     notes_.push(now, {.kind = note_kind::entries_skipped, .text = std::to_string(view_.overflowed() - overflowed)});
   }
@@ -115,7 +116,8 @@ void peer::handle(time_point now, const v2::snapshot& message) {
 }
 
 void peer::handle(time_point now, const v2::delta& message) {
-  on_view_changed(now, view_.apply(now, message, [&](auto name, bool doubtful) { return is_heard(now, name, doubtful); }));
+  on_view_changed(now,
+                  view_.apply(now, message, [&](auto name, bool doubtful) { return is_heard(now, name, doubtful); }));
 }
 
 /// Whether it still works with a peer that the coordinator does not list. If that is `doubtful`, as the peer is said to
@@ -324,7 +326,7 @@ void peer::handle(time_point, const registration_events::left&) {
 void peer::settle_commands(time_point now) {
   while (const auto command = registration_.next_command()) {
     if (*command == coordinator_command::connect) commands_.clear();  // what was to be done with the one before is void
-    if (commands_.size() == max_commands) continue;  // nobody takes them
+    if (commands_.size() == max_commands) continue;                   // nobody takes them
     commands_.push_back(*command);
     if (*command != coordinator_command::connect || registration_.is_fallback()) continue;
     // A new connection wants a fresh address: the network may be another one.

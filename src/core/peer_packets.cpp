@@ -224,8 +224,8 @@ duration peer::ping_slot() const {
 }
 
 /// A PING to who does not answer is futile, mostly: it gets few. One of ours that is known by its address alone, and to
-/// which no path works, is pinged as a seed peer is: without a coordinator that tells when, two that ping rarely do not open
-/// their NATs at the same time.
+/// which no path works, is pinged as a seed peer is: without a coordinator that tells when, two that ping rarely do not
+/// open their NATs at the same time.
 bool peer::wants_ping(time_point now, const known_peer& to) {
   if (!to.is_ours && to.may_come_back(now)) return true;
   const auto* who = to.is_ours ? sessions_.by_name(to.name) : nullptr;
@@ -255,12 +255,16 @@ void peer::ping_due(time_point now, session& who) {
 
 void peer::ping_sessions(time_point now) {
   std::optional<duration> silent_relay;
-  while (auto* who = sessions_.next_due(now)) {
+  // Each once at most: a deadline that stays must not hold up everything else.
+  for (auto turns = sessions_.size(); turns > 0; --turns) {
+    auto* who = sessions_.next_due(now);
+    if (who == nullptr) break;
     who->paths().choose(now);
     ping_due(now, *who);
     release_held(now, *who);
     note_path(now, *who);
-    if (who->paths().relay_is_silent(now)) silent_relay = std::max(silent_relay.value_or(duration{}), who->paths().relay().rtt);
+    if (who->paths().relay_is_silent(now))
+      silent_relay = std::max(silent_relay.value_or(duration{}), who->paths().relay().rtt);
     sessions_.reschedule(now, *who);
   }
   if (silent_relay) registration_.probe(now, 3 * *silent_relay);

@@ -16,9 +16,7 @@ std::string millis(duration time) {
 
 }  // namespace
 
-own_side peer::own() const {
-  return {probed_.behavior, config_.advertise || probed_.mapped || stun_.mapped_address()};
-}
+own_side peer::own() const { return {probed_.behavior, config_.advertise || probed_.mapped || stun_.mapped_address()}; }
 
 /// One line for each change of the path; and one when it is known why there is no better one.
 void peer::note_path(time_point now, session& who) {

@@ -120,7 +120,6 @@ void session::adopt(time_point now, sender_id id) {
   data_seen_ = {};
   opener_.reset();
   order_ = {};
-
 }
 
 ping_header session::make_ping(time_point now, const challenges& ours, const path& on, bool wants_answer,
@@ -128,8 +127,8 @@ ping_header session::make_ping(time_point now, const challenges& ours, const pat
   ping_header ping;
   ping.challenge = ours.of(now, on.is_relay() ? challenges::behind_relay(tag_) : on.at);
   if (now - on.timestamp_at < echo_for) ping.echo = on.challenge;
-  // An answer is for who asked. What is no answer is for both in turn while somebody else claims the name: that may be a
-  // recording, and must not keep the right one from hearing us.
+  // An answer is for who asked. What is no answer is for both in turn while somebody else claims the name: that may be
+  // a recording, and must not keep the right one from hearing us.
   const bool is_claimed = newcomer_ != 0 && newcomer_heard_at_ && now - *newcomer_heard_at_ < claim;
   if (id_ == 0) {
     ping.recipient = newcomer_;

@@ -20,7 +20,8 @@ session& session_table::add(time_point now, const std::string& name, const name_
 }
 
 std::unique_ptr<session> session_table::take_retired(std::string_view name) {
-  const auto found = std::ranges::find(retired_, name, [](const auto& each) -> std::string_view { return each->name(); });
+  const auto found =
+      std::ranges::find(retired_, name, [](const auto& each) -> std::string_view { return each->name(); });
   if (found == retired_.end()) return nullptr;
   auto who = std::move(*found);
   retired_.erase(found);

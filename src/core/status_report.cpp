@@ -29,8 +29,10 @@ std::string_view to_string(obstacle what) {
     case obstacle::no_address_there: return "it offers no address: UDP may be blocked there";
     case obstacle::no_udp_here: return "no STUN server answers: UDP may be blocked here";
     case obstacle::both_nats: return "both NATs give another port to each destination";
-    case obstacle::own_nat: return "our NAT gives another port to each destination, and its side lets in only known ports";
-    case obstacle::other_nat: return "its NAT gives another port to each destination, and ours lets in only known ports";
+    case obstacle::own_nat:
+      return "our NAT gives another port to each destination, and its side lets in only known ports";
+    case obstacle::other_nat:
+      return "its NAT gives another port to each destination, and ours lets in only known ports";
     case obstacle::no_answer: return "none of its addresses answers";
   }
   return "";
@@ -76,10 +78,10 @@ peer_report report_of(time_point now, const known_peer& who) {
                   .bytes_received = who.bytes_received,
                   .data_received = who.received,
                   .since = who.heard ? who.first_heard : who.known_since,
-                  .why = who.unreachable           ? "ICMP says that nobody listens there"
-                         : who.has_consent(now)    ? "it is heard"
-                         : who.heard               ? "it fell silent"
-                                                   : "it was not heard yet"};
+                  .why = who.unreachable        ? "ICMP says that nobody listens there"
+                         : who.has_consent(now) ? "it is heard"
+                         : who.heard            ? "it fell silent"
+                                                : "it was not heard yet"};
   if (who.has_consent(now)) out.path = path_kind::public_address;
   return out;
 }

@@ -35,7 +35,8 @@ bool unproven_allowance::has(time_point now, const endpoint& to, std::uint64_t a
     const auto known = accounts.find(key);
     return (known == accounts.end() ? 0 : used_at(now, known->second, refill)) + amount <= burst;
   };
-  const bool total = limits_.total_burst == 0 || used_at(now, total_, limits_.total_refill) + amount <= limits_.total_burst;
+  const bool total =
+      limits_.total_burst == 0 || used_at(now, total_, limits_.total_refill) + amount <= limits_.total_burst;
   return total && fits(addresses_, to, limits_.burst, limits_.refill) &&
          fits(hosts_, host_of(to), limits_.host_burst, limits_.host_refill);
 }

@@ -32,15 +32,14 @@ awaitable<void> coordinator_link::pump() {
     const auto patience =
         std::chrono::duration_cast<std::chrono::milliseconds>(engine_.coordinator().connect_patience());
     client_ = std::make_shared<nat::net::ws_client>(
-        io_, nat::net::ws_client_options{
-                 .trust = trust_,
-                 .user_agent = "natpeer/" NATPEER_VERSION,
-                 .max_message = nat::max_roster_bytes,
-                 .on_control = [this](bool pong) { tell(*client_, events::alive{pong}); },
-                 .on_sent = [this] { send_waiting(); },
-                 .connect_timeout = patience,
-                 .handshake_timeout = patience,
-                 .last_known = last_known_});
+        io_, nat::net::ws_client_options{.trust = trust_,
+                                         .user_agent = "natpeer/" NATPEER_VERSION,
+                                         .max_message = nat::max_roster_bytes,
+                                         .on_control = [this](bool pong) { tell(*client_, events::alive{pong}); },
+                                         .on_sent = [this] { send_waiting(); },
+                                         .connect_timeout = patience,
+                                         .handshake_timeout = patience,
+                                         .last_known = last_known_});
     co_await converse(client_);
   }
 }

@@ -228,7 +228,8 @@ std::variant<options, int> parse_options(int argc, const char* const* argv) {
   auto* status = app.add_subcommand("status", "show the peers and paths of a natpeer that has a --status-socket");
   status->fallthrough();
   status->footer("");
-  status->add_option("PATH", raw.status_socket, "its --status-socket (default: NATPEER_STATUS_SOCKET)")->option_text(" ");
+  status->add_option("PATH", raw.status_socket, "its --status-socket (default: NATPEER_STATUS_SOCKET)")
+      ->option_text(" ");
   status->add_flag("--json", raw.json, "print the JSON as it is, not a table");
   auto* keygen = app.add_subcommand("keygen", "print a new secret key for --key-file or NATPEER_KEY");
   keygen->footer("");

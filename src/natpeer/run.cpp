@@ -3,8 +3,8 @@
 //
 //   stdin        pump_input    ->  peer::on_input        :
 //   the network  pump_network  ->  peer::on_datagram     :  act():  datagrams -> udp_link
-//   coordinator  coordinator_link -> peer::on_coordinator :         commands, messages, relayed packets -> coordinator_link
-//   interfaces   pump_interfaces -> peer::on_interfaces  :          output    -> pump_output -> stdout
+//   coordinator  coordinator_link -> peer::on_coordinator :         commands, messages, relayed packets ->
+//   coordinator_link interfaces   pump_interfaces -> peer::on_interfaces  :          output    -> pump_output -> stdout
 //   the clock    wake          ->  peer::on_time         :          notes     -> the log
 //   signals      on_signal     ->  peer::leave           :
 //   who asks     status_       ->  peer::status          :
@@ -95,7 +95,7 @@ class program {
   nat::peer engine_;
   nat::net::udp_link link_;
   std::optional<nat::net::udp_link> aside_;  ///< for the tests of our NAT that may move a mapping
-  asio::thread_pool lookups_{1};  // of its own: a dead STUN name must not delay the coordinator's
+  asio::thread_pool lookups_{1};             // of its own: a dead STUN name must not delay the coordinator's
   nat::net::resolver names_{lookups_};
   coordinator_link coordinator_{io_, options_.coordinator, options_.ca_file, engine_, [this] { act(); }};
   std::optional<nat::net::status_socket> status_;
@@ -104,8 +104,8 @@ class program {
   nat::deadline waking_at_;
   asio::steady_timer drain_{io_};
   bool ending_ = false;
-  bool output_gone_ = false;   ///< nobody reads stdout any more
-  bool blocked_ = false;       ///< the kernel's send buffer is full
+  bool output_gone_ = false;  ///< nobody reads stdout any more
+  bool blocked_ = false;      ///< the kernel's send buffer is full
   nat::unix_millis started_at_;
 
   nat::net::event input_wanted_{io_};
@@ -346,7 +346,8 @@ void program::on_signal(int signal) {
 
 std::string program::status() const {
   const auto now = steady_now();
-  return encode_status(engine_.status(now), {.now = now, .wall = wall_now(), .started_at = started_at_, .config = options_});
+  return encode_status(engine_.status(now),
+                       {.now = now, .wall = wall_now(), .started_at = started_at_, .config = options_});
 }
 
 }  // namespace

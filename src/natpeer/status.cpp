@@ -34,7 +34,9 @@ json encode_peer(const nat::peer_report& peer, const status_context& around) {
   const auto age = std::chrono::duration_cast<std::chrono::milliseconds>(around.now - peer.since).count();
   json out{{"name", peer.name},
            {"seed", peer.seed},
-           {"path", !peer.path ? "none" : relay ? "relay" : "direct"},
+           {"path", !peer.path ? "none"
+                    : relay    ? "relay"
+                               : "direct"},
            {"kind", peer.path && !relay && !peer.seed ? json(std::string(nat::to_string(*peer.path))) : json(nullptr)},
            {"address", encode_address(peer.at)},
            {"rtt_ms", peer.rtt == nat::duration{} ? json(nullptr) : json(std::round(millis(peer.rtt) * 1000) / 1000)},

@@ -37,7 +37,9 @@ bool is_link_local(const ip_address& ip) {
   return ip.v6()[0] == 0xfe && (ip.v6()[1] & 0xc0) == 0x80;       // RFC 4291, 2.5.6
 }
 
-bool contains(const std::vector<ip_address>& all, const ip_address& one) { return std::ranges::find(all, one) != all.end(); }
+bool contains(const std::vector<ip_address>& all, const ip_address& one) {
+  return std::ranges::find(all, one) != all.end();
+}
 
 std::optional<ip_address> address_of(const ifaddrs& entry) {
   if (entry.ifa_addr == nullptr) return std::nullopt;

@@ -53,8 +53,10 @@ class path_set_test : public testing::Test {
       bool relay_asked = false;
       while (auto* on = paths.next_due(now)) {
         out.push_back({now - start, on->is_relay(), on->at});
-        if (on->is_relay()) relay_asked = true;
-        else if (std::ranges::find(answering, on->at) != answering.end()) echoes.push_back(on->at);
+        if (on->is_relay())
+          relay_asked = true;
+        else if (std::ranges::find(answering, on->at) != answering.end())
+          echoes.push_back(on->at);
       }
       for (const auto& from : echoes) echo(from);
       if (relay_asked && relay_answers) relay_echo();
@@ -376,8 +378,12 @@ TEST_F(path_set_test, whatever_happens_its_deadlines_move_on_and_it_stays_small)
   for (int i = 0; i < 20'000; ++i) {
     switch (draw(9)) {
       case 0: offer({{any(), path_kind::public_address}, {any(), path_kind::lan}, {any(), path_kind::ipv6}}); break;
-      case 1: if (auto* by = paths.learn(now, any())) paths.on_heard(now, *by); break;
-      case 2: if (auto* by = paths.find(any())) paths.on_echo(now, *by, std::chrono::milliseconds(draw(300))); break;
+      case 1:
+        if (auto* by = paths.learn(now, any())) paths.on_heard(now, *by);
+        break;
+      case 2:
+        if (auto* by = paths.find(any())) paths.on_echo(now, *by, std::chrono::milliseconds(draw(300)));
+        break;
       case 3: paths.on_echo(now, paths.relay(), 40ms); break;
       case 4: paths.on_data(now); break;
       case 5: paths.hold(now + std::chrono::milliseconds(draw(1500))); break;
@@ -386,7 +392,8 @@ TEST_F(path_set_test, whatever_happens_its_deadlines_move_on_and_it_stays_small)
       default: paths.set_relay(now, draw(2) == 0);
     }
     paths.choose(now);
-    while (paths.next_due(now) != nullptr) {}
+    while (paths.next_due(now) != nullptr) {
+    }
     const auto next = paths.next_deadline();
     ASSERT_TRUE(!next || *next > now) << "step " << i;
     ASSERT_LE(paths.all().size(), 64U);

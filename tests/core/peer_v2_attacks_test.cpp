@@ -87,7 +87,8 @@ TEST_F(peer_v2_attacks_test, a_peer_that_was_forgotten_among_many_cannot_be_repl
   type("ann", "pay 100\n");
   pass(1s);
   ASSERT_EQ(read("ben"), "pay 100\n");
-  const auto recorded = std::ranges::find_if(trace, [](const auto& each) { return each.sender == "ann" && each.is_data(); });
+  const auto recorded =
+      std::ranges::find_if(trace, [](const auto& each) { return each.sender == "ann" && each.is_data(); });
   ASSERT_NE(recorded, trace.end());
   const auto packet = recorded->bytes;
 

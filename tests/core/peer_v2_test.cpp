@@ -216,8 +216,8 @@ TEST_F(peer_v2_test, a_punch_that_never_comes_is_waited_for_one_and_a_half_secon
   serve_all();
   trace.clear();
   pass(3s);
-  const auto first = std::ranges::find_if(
-      trace, [](const auto& each) { return each.sender == "ben" && !each.relayed; });
+  const auto first =
+      std::ranges::find_if(trace, [](const auto& each) { return each.sender == "ben" && !each.relayed; });
   ASSERT_NE(first, trace.end());
   EXPECT_EQ(first->when, told + 1500ms);
 }
@@ -231,8 +231,8 @@ TEST_F(peer_v2_test, who_did_not_tell_of_its_nat_is_pinged_after_the_introductio
   hosts.at("ann")->announced_nat.reset();
   add("ben", "203.0.113.2:2222");
   pass(3s);
-  const auto first = std::ranges::find_if(
-      trace, [](const auto& each) { return each.sender == "ben" && !each.relayed; });
+  const auto first =
+      std::ranges::find_if(trace, [](const auto& each) { return each.sender == "ben" && !each.relayed; });
   ASSERT_NE(first, trace.end());
   EXPECT_EQ(first->when, began + 1500ms);
 }

@@ -1,7 +1,6 @@
 // What nobody can do to a peer: strangers, members, the coordinator.
-#include "v2_fixture.hpp"
-
 #include "seal_fixture.hpp"
+#include "v2_fixture.hpp"
 
 namespace nat {
 namespace {
@@ -37,8 +36,7 @@ TEST_F(peer_v2_trust_test, a_seed_peer_beside_hears_and_is_heard) {
   type("ann", "to all\n");
   pass(100ms);
   EXPECT_EQ(read("ben"), "to all\n");
-  const auto to_sid =
-      std::ranges::find_if(trace, [&](const auto& each) { return each.is_data() && each.to == sid; });
+  const auto to_sid = std::ranges::find_if(trace, [&](const auto& each) { return each.is_data() && each.to == sid; });
   ASSERT_NE(to_sid, trace.end());
   EXPECT_EQ(as_text(byte_view(to_sid->bytes).subspan(header_size)), "to all\n") << "an open topic is readable";
 }
@@ -189,7 +187,8 @@ TEST_F(peer_v2_trust_test, an_address_that_many_peers_offer_gets_no_more_than_th
   add("ann", "203.0.113.1:1111");
   v2::snapshot all{++version, {}};
   for (peer_id i = 0; i < 1000; ++i) {
-    all.peers.push_back({1000 + i, "bot" + std::to_string(i), false, {{victim, candidate_kind::reflexive, false}}, nat_behavior{}});
+    all.peers.push_back(
+        {1000 + i, "bot" + std::to_string(i), false, {{victim, candidate_kind::reflexive, false}}, nat_behavior{}});
   }
   tell(of("ann"), all);
   pass(20s);

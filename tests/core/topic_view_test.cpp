@@ -154,7 +154,8 @@ TEST_F(topic_view_test, who_is_said_to_have_left_and_is_heard_all_the_same_stays
   snapshot(5, {peer(2, "left"), peer(3, "heard"), peer(4, "doubted")});
   audible = {"heard", "doubted"};
   doubted = {"doubted"};
-  EXPECT_THAT(delta({.from = 5, .to = 6, .left = {2, 3, 4}}), UnorderedElementsAre("-doubted 4", "=heard 0", "-left 2"));
+  EXPECT_THAT(delta({.from = 5, .to = 6, .left = {2, 3, 4}}),
+              UnorderedElementsAre("-doubted 4", "=heard 0", "-left 2"));
   EXPECT_EQ(view.by_id(3), nullptr);
   now = *view.next_deadline();
   EXPECT_THAT(expired(), IsEmpty());

@@ -110,7 +110,8 @@ TEST(unproven_allowance, where_it_is_full_forgets_who_could_have_all_again_and_e
   without_total.total_burst = 0;
   unproven_allowance allowance(without_total);
   taken(allowance, start, victim);
-  for (std::size_t i = 1; i < unproven_allowance::max_addresses; ++i) ASSERT_EQ(taken(allowance, start, other(i), 1), 1);
+  for (std::size_t i = 1; i < unproven_allowance::max_addresses; ++i)
+    ASSERT_EQ(taken(allowance, start, other(i), 1), 1);
   EXPECT_EQ(allowance.addresses(), unproven_allowance::max_addresses);
   EXPECT_EQ(taken(allowance, start + 9s, other(0)), 0);
   EXPECT_EQ(taken(allowance, start + 10s, other(0)), 40) << "those who took one have it back";

@@ -1,5 +1,5 @@
-// Whole engines that speak natcoord.v2, driven by a stranger: natcoord by three clients that say what they like, natpeer by
-// a coordinator that does, in an open topic whose packets it can seal.
+// Whole engines that speak natcoord.v2, driven by a stranger: natcoord by three clients that say what they like,
+// natpeer by a coordinator that does, in an open topic whose packets it can seal.
 #include "nat/coordinator.hpp"
 #include "nat/peer.hpp"
 

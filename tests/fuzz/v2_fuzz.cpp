@@ -1,5 +1,5 @@
-// Any bytes as a natcoord.v2 message of either side, and as a relayed frame. What was read is written again, and reads the
-// same.
+// Any bytes as a natcoord.v2 message of either side, and as a relayed frame. What was read is written again, and reads
+// the same.
 #include "nat/relay_frame.hpp"
 #include "nat/text.hpp"
 #include "nat/v2_messages.hpp"
