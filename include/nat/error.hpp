@@ -24,6 +24,7 @@ enum class errc {
   missing_parameter,   ///< a query parameter is absent or empty
   repeated_parameter,  ///< a query parameter is given twice
   not_sealed,          ///< the seal does not open: a packet of the seed protocol, or a forgery
+  other_topic,         ///< sealed, but not with this key: it is for another topic, or damaged
   unknown_version,     ///< sealed by a later version than this
   bad_key,             ///< not 32 bytes in base64
   no_memory,           ///< the system has not enough of it

@@ -72,6 +72,7 @@ struct peer_counters {
   std::uint64_t pings_received = 0;
   std::uint64_t pings_unlisted = 0;
   std::uint64_t malformed = 0;    ///< neither STUN nor a packet
+  std::uint64_t other_topic = 0;  ///< dropped: of a natpeer that has another topic or key, or damaged on the way
   std::uint64_t unsealed = 0;     ///< dropped: no seal, in a keyed topic or from who has proved to be one of ours
   std::uint64_t forged = 0;       ///< dropped: sealed by a member against the rules, or a payload that was changed
   std::uint64_t replayed = 0;     ///< PINGs that were seen before

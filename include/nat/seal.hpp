@@ -5,8 +5,10 @@
 //   | magic  | nonce (24)   | tag (16)  | sealed header (80)       | payload ...
 //   +--------+--------------+-----------+--------------------------+-----------
 //
-// The header is sealed with XChaCha20-Poly1305; the magic is its associated data. A packet whose seal does not open is
-// one of the seed protocol, or a forgery. Integers are in network byte order.
+// The header is sealed with XChaCha20-Poly1305; the magic is its associated data. The nonce is 16 random bytes and a
+// mark that everybody can make and check: so a packet whose seal does not open is known to come from a natpeer of
+// another topic (or to be damaged). Without the mark it is one of the seed protocol, or a forgery. Integers are in
+// network byte order.
 #pragma once
 
 #include "nat/bytes.hpp"
@@ -120,9 +122,10 @@ class packet_sealer {
 };
 
 /// Opens one packet's header. Errors: `not_sealed` (it does not open, or is too short: a seed packet or a forgery),
-/// `unknown_version` (a later one of ours), `unknown_type` (a PING of a kind that was added later: ignore it),
-/// `malformed` (sealed by somebody who breaks the rules: version 0, an unknown cipher, magic and kind that do not
-/// belong together, sender or number 0). What follows a PING's header is padding, which no seal covers.
+/// `other_topic` (it does not open, but its nonce is marked as ours are: it is no seed packet), `unknown_version` (a
+/// later one of ours), `unknown_type` (a PING of a kind that was added later: ignore it), `malformed` (sealed by
+/// somebody who breaks the rules: version 0, an unknown cipher, magic and kind that do not belong together, sender or
+/// number 0). What follows a PING's header is padding, which no seal covers.
 result<sealed_header> open_header(const topic_keys& keys, byte_view packet);
 
 /// Opens the payloads of one sender: keeps its key.

@@ -23,6 +23,7 @@ class category final : public std::error_category {
       case errc::missing_parameter: return "a parameter is missing or empty";
       case errc::repeated_parameter: return "a parameter is given twice";
       case errc::not_sealed: return "the seal does not open";
+      case errc::other_topic: return "sealed for another topic";
       case errc::unknown_version: return "sealed by a later version";
       case errc::bad_key: return "not a key: 32 bytes in base64";
       case errc::no_memory: return "not enough memory";

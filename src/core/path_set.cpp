@@ -333,9 +333,14 @@ void path_set::choose_direct(time_point now) {
     if (had_one && !chosen_ && relay_works_) relay().next_probe = now;
     return;
   }
-  const bool keeps =
-      chosen_ && !in_doubt(now, paths_[*chosen_]) && score(paths_[*candidate]) + hysteresis >= score(paths_[*chosen_]);
-  if (!keeps) chosen_ = candidate;
+  if (chosen_ && !in_doubt(now, paths_[*chosen_])) {
+    const auto& in_use = paths_[*chosen_];
+    const auto& other = paths_[*candidate];
+    const bool is_preferred = handicap(other.kind) < handicap(in_use.kind);
+    const auto margin = is_preferred ? hysteresis : hysteresis + in_use.rtt / 8;
+    if (score(other) + margin >= score(in_use)) return;
+  }
+  chosen_ = candidate;
 }
 
 deadline path_set::next_deadline() const {

@@ -21,6 +21,10 @@ void peer::on_packet(const arrival& how, byte_view datagram) {
   const auto header = open_header(keys_, datagram);
   if (!header) {
     if (header.error() == errc::not_sealed) return on_unsealed(how, *decoded);
+    if (header.error() == errc::other_topic) {  // no seed peer: nothing that it sends opens a way for our DATA
+      ++counters_.other_topic;
+      return;
+    }
     if (header.error() != errc::unknown_version && header.error() != errc::unknown_type) ++counters_.forged;
     const bool is_news = header.error() == errc::unknown_version && !std::exchange(said_later_version_, true);
     if (is_news) notes_.push(how.now, {.kind = note_kind::later_version, .where = how.from.value_or(endpoint{})});

@@ -15,6 +15,11 @@ namespace {
 // The packet.
 constexpr std::size_t nonce_at = magic_size;
 constexpr std::size_t nonce_size = crypto_aead_xchacha20poly1305_ietf_NPUBBYTES;
+// What every nonce ends with: SipHash-2-4 of the rest of it, under a key that is no secret.
+constexpr std::size_t mark_size = crypto_shorthash_BYTES;
+constexpr std::size_t mark_at = nonce_at + nonce_size - mark_size;
+constexpr std::uint8_t mark_key[] = {'n', 'a', 't', 'p', 'e', 'e', 'r', ' ', 'n', 'o', 'n', 'c', 'e', ' ', 'v', '1'};
+static_assert(sizeof(mark_key) == crypto_shorthash_KEYBYTES);
 constexpr std::size_t tag_at = nonce_at + nonce_size;
 constexpr std::size_t tag_size = crypto_aead_xchacha20poly1305_ietf_ABYTES;
 constexpr std::size_t sealed_at = tag_at + tag_size;
@@ -114,10 +119,17 @@ void start_payload(EVP_CIPHER_CTX* context, const plain_header& header, byte_vie
   cover(readable_payload);
 }
 
+std::array<std::uint8_t, mark_size> mark_of(byte_view packet) {
+  std::array<std::uint8_t, mark_size> mark;
+  ::crypto_shorthash(mark.data(), &packet[nonce_at], mark_at - nonce_at, mark_key);
+  return mark;
+}
+
 void seal_header(byte_span packet, std::uint64_t magic, const plain_header& header, const topic_keys& keys,
                  random_source& random) {
   store_be(packet.data(), magic);
-  random.fill(packet.subspan(nonce_at, nonce_size));
+  random.fill(packet.subspan(nonce_at, nonce_size - mark_size));
+  std::ranges::copy(mark_of(packet), &packet[mark_at]);
   ::crypto_aead_xchacha20poly1305_ietf_encrypt_detached(&packet[sealed_at], &packet[tag_at], nullptr, header.data(),
                                                         header.size(), packet.data(), magic_size, nullptr,
                                                         &packet[nonce_at], keys.header_key().data());
@@ -240,7 +252,8 @@ result<sealed_header> open_header(const topic_keys& keys, byte_view packet) {
   if (::crypto_aead_xchacha20poly1305_ietf_decrypt_detached(
           header.data(), nullptr, &packet[sealed_at], sealed_header_size, &packet[tag_at], packet.data(), magic_size,
           &packet[nonce_at], keys.header_key().data()) != 0) {
-    return errc::not_sealed;
+    return std::ranges::equal(mark_of(packet), packet.subspan(mark_at, mark_size)) ? errc::other_topic
+                                                                                   : errc::not_sealed;
   }
   // First of all: nothing is known of the rest of a later version.
   if (header[version_at] > seal_version) return errc::unknown_version;

@@ -153,9 +153,11 @@ int program::run() {
   io_.run();
   const auto& counters = engine_.counters();
   spdlog::debug(
-      "sent {} DATA; received {} DATA ({} from strangers and {} for lack of room dropped), {} PING, {} malformed",
+      "sent {} DATA; received {} DATA ({} from strangers and {} for lack of room dropped), {} PING; dropped {} "
+      "malformed, {} "
+      "unsealed, {} forged, {} of other topics",
       engine_.packets_sent(), counters.data_received, counters.data_unlisted, counters.data_overflow,
-      counters.pings_received, counters.malformed);
+      counters.pings_received, counters.malformed, counters.unsealed, counters.forged, counters.other_topic);
   const auto& ended = *engine_.ended();
   if (!ended.reason.empty()) std::fprintf(stderr, "natpeer: %s\n", nat::visible(ended.reason).c_str());
   // A lookup cannot be interrupted, nor a write to a stopped terminal, nor a read that somebody else has emptied the

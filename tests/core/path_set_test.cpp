@@ -159,7 +159,16 @@ TEST_F(path_set_test, stays_where_another_is_only_a_little_faster) {
 TEST_F(path_set_test, moves_where_another_is_faster_by_more_than_the_hysteresis) {
   offer({{outside, path_kind::public_address}, {other, path_kind::public_address}});
   echo(outside, 10ms);
-  echo(other, 7ms);
+  echo(other, 6ms);
+  EXPECT_EQ(in_use(), other);
+}
+
+TEST_F(path_set_test, a_slow_path_is_left_only_for_one_that_is_faster_by_an_eighth) {
+  offer({{outside, path_kind::public_address}, {other, path_kind::public_address}});
+  echo(outside, 160ms);
+  echo(other, 140ms);
+  EXPECT_EQ(in_use(), outside);
+  for (int i = 0; i < 20; ++i) echo(other, 130ms);
   EXPECT_EQ(in_use(), other);
 }
 

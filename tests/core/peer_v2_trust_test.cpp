@@ -52,6 +52,34 @@ TEST_F(peer_v2_trust_test, unsealed_packets_from_who_has_proved_to_be_ours_are_d
   EXPECT_EQ(after.unsealed + after.data_unlisted, before.unsealed + before.data_unlisted + 1);
 }
 
+TEST_F(peer_v2_trust_test,
+       a_natpeer_of_another_topic_that_was_listed_as_a_seed_peer_gets_no_more_than_who_never_answered) {
+  add("ann", "203.0.113.1:1111");
+  const auto sid = add_seed("sid", "203.0.113.3:3333").address;
+  pass(1s);
+  plain_random random(7);
+  packet_sealer elsewhere(topic_keys::open("elsewhere"), 4711, payload_cipher::chacha20_poly1305);
+  trace.clear();
+  for (std::uint64_t number = 1; number <= 100; ++number) {
+    std::vector<std::uint8_t> ping(header_size);
+    elsewhere.seal_ping(ping, {.number = number, .body = ping_header::introduction{}}, random);
+    datagram("ann", sid, as_text(ping));
+    auto data = ping;
+    data.resize(header_size + 6);
+    elsewhere.seal_data(data, number, 0, 0, random);
+    datagram("ann", sid, as_text(data));
+    type("ann", std::string(1000, 'x'));
+    pass(10ms);
+  }
+  EXPECT_EQ(read("ann"), "");
+  EXPECT_EQ(of("ann").engine->counters().other_topic, 200U);
+  std::size_t bytes = 0;
+  for (const auto& each : trace) bytes += each.is_data() && each.to == sid ? each.bytes.size() : 0;
+  EXPECT_LE(bytes, 65'536U);
+  datagram("ann", sid, seed_packet("DATADATA", "from sid\n"));
+  EXPECT_EQ(read("ann"), "from sid\n") << "what it sends in the seed protocol counts";
+}
+
 TEST_F(peer_v2_trust_test, a_bit_that_flips_anywhere_makes_nothing_of_it_come_out) {
   add("ann", "203.0.113.1:1111");
   const auto ben = add("ben", "203.0.113.2:2222").address;

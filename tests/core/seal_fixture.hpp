@@ -70,7 +70,8 @@ inline std::optional<std::string> opened_payload(const topic_keys& keys, sender_
   return std::string(as_text(out));
 }
 
-/// A header as anybody with the topic's keys can seal it, whatever it holds; the nonce is 0.
+/// A header as anybody with the topic's keys can seal it, whatever it holds; the nonce is 0, and not
+/// marked: who can open the header does not ask for the mark.
 inline packet_bytes seal_by_hand(const topic_keys& keys, std::uint64_t magic,
                                  const std::array<std::uint8_t, sealed_header_size>& header) {
   packet_bytes packet(header_size);

@@ -23,7 +23,7 @@ ping_header vector_ping() {
 }
 
 std::string data_in_hex(const topic_keys& keys, payload_cipher cipher) {
-  counting_random nonce;  // 00 01 02 ... 17
+  counting_random nonce;  // 00 01 02 ... 0f, and its mark
   packet_sealer sealer(keys, alice, cipher);
   const auto packet = sealed_data(sealer, 1, "hello\n", nonce, 6);
   EXPECT_EQ(opened_payload(keys, alice, packet), "hello\n");
@@ -58,46 +58,46 @@ TEST(seal_vectors, the_key_of_a_passphrase) {
 
 TEST(seal_vectors, an_introduction) {
   EXPECT_EQ(ping_in_hex(vector_ping()),
-            "50494e4750494e47000102030405060708090a0b0c0d0e0f1011121314151617"
-            "64acdc04efa74697bec3c7331c501ecee4b976fdfe7b645037c222f27918f552"
-            "b6b0225569843f6e0a7e5adc83d6167de128156dbe94153a9fbc424666a62cab"
-            "d174edc337a96c4824870481970e82e521a143546b344e5be8c883bc62524c6a");
+            "50494e4750494e47000102030405060708090a0b0c0d0e0f5ddc9663d3c42823"
+            "1d8a8835169aecca0049f650b45c38953f67de24e44a42f65b8eada5d086e864"
+            "93c68d7e3b19c0e16d998e321331883b9361d920dcb544a546850c5ff08d2d7b"
+            "b58b5600fd90990a656697dea6d85a547c7698bb5cbcf32394aaa121254ebc86");
 }
 
 TEST(seal_vectors, a_reflection) {
   auto ping = vector_ping();
   ping.body = ping_header::reflection{endpoint::parse("192.0.2.1:5000").value()};
   EXPECT_EQ(ping_in_hex(ping),
-            "50494e4750494e47000102030405060708090a0b0c0d0e0f1011121314151617"
-            "853c492bd531abca3c4d3becca95afebe4b876fdfe7b645037c222f27918f552"
-            "b6b0225569843f6e0a7e5adc83d6167de128156dbe94153a9fbc424666a62cab"
-            "d174edc344043efc775247462cb2987f209b0ef778bc4e5be8c883bd62524c6a");
+            "50494e4750494e47000102030405060708090a0b0c0d0e0f5ddc9663d3c42823"
+            "0ba4a7f96b20b0f75fea21adc51599ac3f66de24e44a42f65b8eada5d086e864"
+            "93c68d7e3b19c0e16d998e321331883b9361d920dcb544a546850c5ff08d2d7b"
+            "b58b56008e3dcbbe36b3d4191d6440ce7d4cd5184f34f32394aaa120254ebc86");
 }
 
 TEST(seal_vectors, keyed_data_with_aes_256_gcm) {
   EXPECT_EQ(data_in_hex(keyed_topic, payload_cipher::aes_256_gcm),
-            "4441544144415441000102030405060708090a0b0c0d0e0f1011121314151617"
-            "500ab85298323ffa96d2a492635e735ae4ba76fefe7b645037c222f27918f552"
-            "b6b0225578962c7a1f684dc262a43c1f08a2f9008fa7659fcd71428e27e46fef"
-            "8026be9744043efc775247462cb26780e09b0cf66b344e5be8c883bd62524c6a"
+            "4441544144415441000102030405060708090a0b0c0d0e0f5ddc9663d3c42823"
+            "a1f947050203708b0cfa5248e3b71b523f64de27e44a42f65b8eada5d086e864"
+            "93c68d7e2a0bd3f5788f992cf243a2597aeb354ded86340014480c97b1cf6e3f"
+            "e4d905548e3dcbbe36b3d4191d64bf31bd4cd7195cbcf32394aaa120254ebc86"
             "34df761af33e");
 }
 
 TEST(seal_vectors, keyed_data_with_chacha20_poly1305) {
   EXPECT_EQ(data_in_hex(keyed_topic, payload_cipher::chacha20_poly1305),
-            "4441544144415441000102030405060708090a0b0c0d0e0f1011121314151617"
-            "a8642bf4259c6532453c36ffefed1a43e4ba75fefe7b645037c222f27918f552"
-            "b6b0225578962c7a1f684dc225fefc43587f5974d950876975e5045a27e46fef"
-            "8026be9744043efc775247462cb26780e09b0cf66b344e5be8c883bd62524c6a"
+            "4441544144415441000102030405060708090a0b0c0d0e0f5ddc9663d3c42823"
+            "260e116ef38f49a8b4bbd07117e0ea4a3f64dd27e44a42f65b8eada5d086e864"
+            "93c68d7e2a0bd3f5788f992cb51962052a369539bb71d6f6acdc4a43b1cf6e3f"
+            "e4d905548e3dcbbe36b3d4191d64bf31bd4cd7195cbcf32394aaa120254ebc86"
             "90651506e2ca");
 }
 
 TEST(seal_vectors, open_data_with_aes_256_gcm) {
   EXPECT_EQ(data_in_hex(open_topic, payload_cipher::aes_256_gcm),
-            "4441544144415441000102030405060708090a0b0c0d0e0f1011121314151617"
-            "92517dddd74662cb795f62dfa707d428513d0dbf03ccbb328b07389e49a514e7"
-            "856e10ace7d28d4a72908071e942fe1283ec1164dc9c9a8707c5bc1ecc010d14"
-            "7511916c26bf72c5b3902af1d73cea8b08f8a0c0de880f9eddbed524c16dfcde"
+            "4441544144415441000102030405060708090a0b0c0d0e0f5ddc9663d3c42823"
+            "f02d09dc47b8f0b83f156cef797c3931cb716a8a4d3475e2efd409d81027ae52"
+            "22ab730bae6458923389dc7c0dfe70eabf587b599d06ffbbe4e347e4d3613aab"
+            "5cca1426df9969330ab92384123e388cc8e64c7aaeebfc6d3b892f5eaac130ac"
             "68656c6c6f0a");
 }
 

@@ -114,8 +114,8 @@ class liar_run {
     for (const auto& peer : world_.peers()) {
       if (!peer->runs()) continue;
       const auto& counts = peer->engine().counters();
-      all += counts.unsealed + counts.forged + counts.replayed + counts.misdirected + counts.data_unexpected +
-             counts.data_duplicate;
+      all += counts.other_topic + counts.unsealed + counts.forged + counts.replayed + counts.misdirected +
+             counts.data_unexpected + counts.data_duplicate;
     }
     return all;
   }
