@@ -3,6 +3,9 @@
 
 #include "coordinator_v2_fixture.hpp"
 
+#include <string>
+#include <vector>
+
 namespace nat {
 namespace {
 
@@ -41,6 +44,44 @@ TEST_F(v2_messages_to_coordinator, pass_100_punches_at_once_and_20_a_second_late
   after(1s);
   for (int i = 0; i < 50; ++i) punch(a, b);
   EXPECT_EQ(views[b].punched_by.size(), 120U);
+}
+
+TEST_F(v2_messages_to_coordinator, pass_1000_punches_at_once_and_100_a_second_on_to_one_client_whoever_they_are_from) {
+  const auto target = join_v2("target");
+  std::vector<client_id> crowd;
+  for (int i = 0; i < 12; ++i) crowd.push_back(join_v2("p" + std::to_string(i)));
+  const auto everybody_punches = [&] {
+    for (const auto from : crowd) {
+      for (int i = 0; i < 100; ++i) punch(from, target);
+    }
+  };
+  everybody_punches();
+  EXPECT_EQ(views[target].punched_by.size(), 1000U);
+  EXPECT_EQ(engine->counters().punches_dropped, 200U);
+  punch(crowd[11], crowd[0]);
+  EXPECT_EQ(views[crowd[0]].punched_by.size(), 1U) << "what was dropped costs its sender nothing";
+  after(1s);
+  everybody_punches();
+  EXPECT_EQ(views[target].punched_by.size(), 1100U);
+}
+
+TEST_F(v2_messages_to_coordinator, that_a_slow_client_was_not_sent_are_made_up_for_by_a_snapshot) {
+  const auto a = join_v2("a");
+  after(5s);
+  join_v2("b");
+  views[a].peers.clear();  // the delta with b was dropped on its way
+  engine->on_messages_dropped(now(), a);
+  deliver(look());
+  after(1s);
+  EXPECT_EQ(views[a].snapshots, 2U);
+  EXPECT_THAT(views[a].names(), ElementsAre("b"));
+  EXPECT_EQ(engine->counters().resyncs, 0U) << "it did not ask for it";
+  for (int i = 0; i < 100; ++i) engine->on_messages_dropped(now(), a);
+  deliver(look());
+  after(2s);
+  EXPECT_EQ(views[a].snapshots, 4U) << "one at once, and one for all that came within the second";
+  engine->on_messages_dropped(now(), 77);  // has gone meanwhile
+  EXPECT_TRUE(after(1s).nothing());
 }
 
 TEST_F(v2_messages_to_coordinator, ask_for_a_snapshot_once_a_second) {

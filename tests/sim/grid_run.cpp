@@ -70,8 +70,8 @@ grid run_grid(std::uint64_t seed) {
       pair.time().run_for(long_enough);
       pair.check_connected(scheduler::start, true);
       pair.check_gapless(on_its_way);
-      out.cells[i][j] = {pair.expected(first, second), second.received_from("first") != nullptr};
-      out.cells[j][i] = {pair.expected(second, first), first.received_from("second") != nullptr};
+      out.cells[i][j] = {pair.expected(first.words(), second.words()), second.received_from("first") != nullptr};
+      out.cells[j][i] = {pair.expected(second.words(), first.words()), first.received_from("second") != nullptr};
       const auto result = pair.finish(seed);
       for (const auto& what : result.failures) {
         out.failures.push_back(out.kinds[i].name + " with " + out.kinds[j].name + ": " + what);

@@ -174,13 +174,14 @@ void internet::refuse(host& at, const datagram& what) {
 }
 
 internet::way internet::way_out(const host& machine) const {
-  way out{true, {}, {}, 0, machine.ip_};
+  way out{.works = true, .seen_as = machine.ip_};
   double arrives = 1;
   const auto pass = [&](const sim::line& over) {
     out.works = out.works && over.up.is_up();
     out.delay += over.up.config().delay;
     out.jitter += over.up.config().jitter;
     arrives *= 1 - over.up.config().loss;
+    out.duplicates = out.duplicates || over.up.config().duplicate > 0;
   };
   pass(machine.line_);
   for (const auto* at = machine.where_; at->outer_ != nullptr; at = at->outer_) {

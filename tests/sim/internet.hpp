@@ -157,6 +157,7 @@ class internet {
     duration delay{};   ///< of one direction
     duration jitter{};  ///< added at most
     double loss = 0;
+    bool duplicates = false;  ///< datagrams, now and then
     ip_address seen_as;
   };
   way way_out(const host& machine) const;

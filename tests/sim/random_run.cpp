@@ -43,6 +43,7 @@ class random_run {
       plan(is_late ? start_time + calm_deadline + within(fault_time) : within(start_time),
            [this, peer, lines] { world_.start(*peer, lines); });
     }
+    for (auto* seed : all_.seeds) plan(within(start_time), [this, seed] { world_.start(*seed); });
     world_.time().run_for(start_time + calm_deadline);
     world_.check_connected(scheduler::start, true);
     world_.check_gapless(on_its_way, true);
@@ -71,17 +72,18 @@ class random_run {
   }
 
   void plan_fault(duration when) {
-    switch (random().below(10)) {
+    switch (random().below(11)) {
       case 0: return plan_coordinator(when, false);
       case 1: return plan_coordinator(when, true);
       case 2: return plan_outage(when, any(all_.hosts)->line());
       case 3: return plan_outage(when, *any(all_.networks)->line());
       case 4: return plan(when, [this, where = any(all_.networks)] { forget(*where); });
-      case 5: return plan(when, [this, who = any(all_.peers)] { cut(*who); });
+      case 5: return plan_cut(when);
       case 6: return plan_move(when);
       case 7: return plan_departure(when, &peer_host::leave);
       case 8: return plan_departure(when, &peer_host::kill);
       case 9: return plan_departure(when, &peer_host::vanish);
+      case 10: return plan_departure_of_seed(when);
     }
   }
 
@@ -107,9 +109,12 @@ class random_run {
     where.box()->forget();
   }
 
-  void cut(peer_host& who) {
-    log("the connection of", who.name(), "is cut");
-    if (auto* link = who.link_to_coordinator()) link->cut();
+  void plan_cut(duration when) {
+    if (all_.peers.empty()) return;
+    plan(when, [this, who = any(all_.peers)] {
+      log("the connection of", who->name(), "is cut");
+      if (auto* link = who->link_to_coordinator()) link->cut();
+    });
   }
 
   void plan_move(duration when) {
@@ -120,8 +125,17 @@ class random_run {
     });
   }
 
+  void plan_departure_of_seed(duration when) {
+    if (all_.seeds.empty()) return;
+    auto* who = any(all_.seeds);
+    const auto how = random().happens(0.5) ? &seed_peer::kill : &seed_peer::vanish;
+    plan(when, [who, how] { (who->*how)(); });
+    if (random().happens(0.5)) plan(when + within(longest_outage), [this, who] { world_.start(*who); });
+  }
+
   /// Half of them come back.
   void plan_departure(duration when, void (peer_host::*how)()) {
+    if (all_.peers.empty()) return;
     auto* who = any(all_.peers);
     plan(when, [who, how] { (who->*how)(); });
     if (random().happens(0.5)) plan(when + within(longest_outage), [this, who] { world_.start(*who); });

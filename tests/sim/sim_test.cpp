@@ -143,6 +143,55 @@ TEST(properties, a_line_that_is_missing_is_found) {
   EXPECT_THAT(pair.run.check().failures(), Contains(HasSubstr("first: misses 1 lines of second")));
 }
 
+// One of ours and a seed peer, both on public addresses.
+struct mixed_pair {
+  mixed_pair()
+      : run(1, 100ms),
+        ours(run.add_peer(run.net().add_host(run.net().open()), "t", "ours", {.unanswered_data = 65'536})),
+        seed(run.add_seed(run.net().add_host(run.net().open()), "t", "seed")) {
+    run.start(ours);
+    run.start(seed);
+    run.time().run_for(3s);
+    run.check_connected(scheduler::start);
+    run.check_forgotten();
+  }
+
+  world run;
+  peer_host& ours;
+  seed_peer& seed;
+};
+
+TEST(properties, hold_between_one_of_ours_and_a_seed_peer) {
+  mixed_pair pair;
+  EXPECT_THAT(pair.run.check().failures(), IsEmpty());
+  EXPECT_EQ(pair.run.finish(1).pairs[static_cast<std::size_t>(verdict::must)], 2U);
+}
+
+TEST(properties, a_seed_peer_that_must_be_heard_and_is_not_is_found) {
+  mixed_pair pair;
+  pair.seed.machine().line().set_up(false);  // which theory does not know
+  const auto since = pair.run.time().now() + 1s;
+  pair.run.time().run_for(3s);
+  pair.run.check_connected(since);
+  EXPECT_THAT(pair.run.check().failures(), Contains(HasSubstr("ours: has not heard seed")));
+  EXPECT_THAT(pair.run.check().failures(), Contains(HasSubstr("seed: has not heard ours")));
+}
+
+TEST(properties, a_line_that_comes_twice_to_or_from_a_seed_peer_is_found) {
+  mixed_pair pair;
+  pair.seed.words().hear(line_of("ours", "ours", pair.seed.words().received_from("ours")->last_number));
+  EXPECT_THAT(pair.run.check().failures(), Contains(HasSubstr("seed: heard line")));
+  pair.ours.words().hear(line_of("seed", "seed", pair.ours.received_from("seed")->last_number));
+  EXPECT_THAT(pair.run.check().failures(), Contains(HasSubstr("ours: heard line")));
+}
+
+TEST(properties, a_seed_peer_that_is_not_forgotten_is_found) {
+  mixed_pair pair;
+  pair.seed.vanish();
+  pair.run.check_forgotten();
+  EXPECT_THAT(pair.run.check().failures(), Contains(HasSubstr("ours: still knows seed, which is gone")));
+}
+
 TEST(properties, a_time_that_stands_still_is_found) {
   scheduler time;
   std::function<void()> again = [&] { time.at(time.now(), again); };

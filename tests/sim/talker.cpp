@@ -48,6 +48,7 @@ void talker::forget() {
   since_ = around_.time.now();
   unread_.clear();
   received_.clear();
+  unsealed_.clear();
 }
 
 const talker::received* talker::received_from(const std::string& name) const {
@@ -83,6 +84,7 @@ void talker::judge(std::string_view line) {
 
 /// A sender's numbers go on when it is started anew.
 void talker::count(const talker& sender, std::uint64_t n) {
+  if (!seals_ || !sender.seals_) check_once(sender, n);
   auto& from = received_[sender.name()];
   const auto now = around_.time.now();
   if (seals_ && sender.seals_ && sender.said_at_[n] < since_) {
@@ -99,6 +101,14 @@ void talker::count(const talker& sender, std::uint64_t n) {
   }
   from.last_number = std::max(from.last_number, n);
   from.last = now;
+}
+
+/// Packets of the seed protocol have no number: what the network itself doubles arrives twice.
+void talker::check_once(const talker& sender, std::uint64_t n) {
+  if (unsealed_[sender.name()].insert(n).second) return;
+  const auto may_double = [this](const host& at) { return at.has_moved() || around_.net.way_out(at).duplicates; };
+  if (may_double(machine_) || may_double(sender.machine_)) return;
+  around_.check.fail(name_, "heard line " + std::to_string(n) + " of " + sender.name() + " twice");
 }
 
 /// Two of ours know each other under the seal. Otherwise an address is all that tells who sends (design, section 1): a

@@ -9,6 +9,7 @@
 
 #include <cstdint>
 #include <map>
+#include <set>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -59,6 +60,7 @@ class talker {
   void judge(std::string_view line);
   void judge_label(const talker& sender, std::string_view line) const;
   void count(const talker& sender, std::uint64_t n);
+  void check_once(const talker& sender, std::uint64_t n);
 
   surroundings around_;
   const host& machine_;
@@ -70,6 +72,7 @@ class talker {
   time_point since_{};               ///< it was started
   std::string unread_;               ///< of the output: a line's beginning
   std::unordered_map<std::string, received> received_;
+  std::unordered_map<std::string, std::set<std::uint64_t>> unsealed_;  ///< which lines came, of seed peers or to one
   const everybody* names_ = nullptr;
 };
 

@@ -14,6 +14,8 @@ constexpr std::uint64_t max_hosts_in_each = 3;
 constexpr std::uint64_t max_open_hosts = 3;
 constexpr std::uint64_t max_topics = 3;
 constexpr double keyed_share = 0.4;  // of the topics
+constexpr double mixed_share = 0.4;  // of the open ones
+constexpr double seed_share = 0.3;   // of the peers in a mixed one
 
 duration millis_below(chance& random, std::uint64_t bound) {
   return std::chrono::milliseconds(static_cast<std::int64_t>(random.below(bound)));
@@ -85,13 +87,22 @@ topology random_topology(world& in) {
 
   const auto topics = 1 + random.below(max_topics);
   std::vector<std::optional<secret_key>> keys(topics);
-  for (auto& key : keys) {
-    if (random.happens(keyed_share)) key = random_key(random);
+  std::vector<bool> is_mixed(topics);
+  for (std::size_t i = 0; i < topics; ++i) {
+    if (random.happens(keyed_share)) keys[i] = random_key(random);
+    is_mixed[i] = !keys[i] && random.happens(mixed_share);
   }
   for (std::size_t i = 0; i < out.hosts.size(); ++i) {
     const auto topic = random.below(topics);
-    out.peers.push_back(
-        &in.add_peer(*out.hosts[i], "topic" + std::to_string(topic), "peer" + std::to_string(i), {.key = keys[topic]}));
+    const auto called = "topic" + std::to_string(topic);
+    const auto number = std::to_string(i);
+    if (is_mixed[topic] && random.happens(seed_share)) {
+      out.seeds.push_back(&in.add_seed(*out.hosts[i], called, "seed" + number));
+      continue;
+    }
+    peer_options options{.key = keys[topic]};
+    if (is_mixed[topic]) options.unanswered_data = contact_book::most_data;
+    out.peers.push_back(&in.add_peer(*out.hosts[i], called, "peer" + number, options));
   }
   return out;
 }

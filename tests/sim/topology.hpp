@@ -11,7 +11,8 @@ namespace nat::sim {
 struct topology {
   std::vector<network*> networks;  ///< those behind a NAT
   std::vector<host*> hosts;
-  std::vector<peer_host*> peers;  ///< not started; one on each host
+  std::vector<peer_host*> peers;  ///< not started; one on each host, or
+  std::vector<seed_peer*> seeds;  ///< one of these, in some of the open topics
 };
 
 /// Draws everything from `in.random()`.

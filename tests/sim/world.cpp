@@ -25,9 +25,16 @@ peer_host& world::add_peer(host& machine, const std::string& topic, const std::s
   auto& peer =
       *peers_.emplace_back(std::make_unique<peer_host>(around(), server, machine, config, allowed, random_.next()));
   names_[name] = &peer.words();
-  by_name_[name] = &peer;
   peer.words().know(&names_);
   return peer;
+}
+
+seed_peer& world::add_seed(host& machine, const std::string& topic, const std::string& name) {
+  auto& seed =
+      *seeds_.emplace_back(std::make_unique<seed_peer>(around(), coordinator_, machine, topic, name, random_.next()));
+  names_[name] = &seed.words();
+  seed.words().know(&names_);
+  return seed;
 }
 
 void world::move(host& machine, network& to) {
@@ -43,13 +50,32 @@ void world::start(peer_host& who, int lines) {
   talk(who, lines, who.runs_started());
 }
 
-void world::talk(peer_host& who, int lines, std::uint64_t run) {
+void world::start(seed_peer& who) {
+  if (who.runs()) return;
+  who.start();
+  talk(who, 1, who.runs_started());
+}
+
+template <typename Who>
+void world::talk(Who& who, int lines, std::uint64_t run) {
   if (!who.runs() || who.runs_started() != run) return;
   for (int i = 0; i < lines; ++i) who.say();
   time_.after(talk_interval_, [this, &who, lines, run] { talk(who, lines, run); });
 }
 
-verdict world::expected(const peer_host& from, const peer_host& to, bool soon) const {
+std::vector<world::participant> world::running() const {
+  std::vector<participant> out;
+  for (const auto& each : peers_) {
+    if (each->runs()) out.push_back({each->words(), each->started_at(), each.get()});
+  }
+  for (const auto& each : seeds_) {
+    if (each->runs()) out.push_back({each->words(), each->started_at()});
+  }
+  return out;
+}
+
+verdict world::expected(const talker& from, const talker& to, bool soon) const {
+  if (!from.seals() || !to.seals()) return by_seed_protocol(from, to);
   if (!coordinator_.knows_v2()) return directly(from, to);
   // The relay reaches everybody. But over lines that lose packets it is TCP that waits for its timeouts, each twice as
   // long as the one before.
@@ -57,18 +83,59 @@ verdict world::expected(const peer_host& from, const peer_host& to, bool soon) c
   return may_take_long ? verdict::may : verdict::must;
 }
 
-verdict world::directly(const peer_host& from, const peer_host& to) const {
-  std::span here = from.machine().where().way_out();
-  std::span there = to.machine().where().way_out();
-  const auto blocks = [](const nat_config* box) { return box->drops_udp; };
-  if (std::ranges::any_of(here, blocks) || std::ranges::any_of(there, blocks)) return verdict::cannot;
-  // A NAT of both is where packets between them turn round. A firewall of both they never meet.
-  const auto shared = [&] { return !here.empty() && !there.empty() && here.back() == there.back(); };
-  while (shared() && here.back()->mapping == mapping_behavior::none) {
-    here = here.first(here.size() - 1);
-    there = there.first(there.size() - 1);
+namespace {
+
+/// The NATs between two.
+struct ways {
+  std::span<const nat_config* const> here;
+  std::span<const nat_config* const> there;
+
+  ways(const talker& from, const talker& to)
+      : here(from.machine().where().way_out()), there(to.machine().where().way_out()) {
+    // A NAT of both is where packets between them turn round. A firewall of both they never meet.
+    while (shared() && here.back()->mapping == mapping_behavior::none) {
+      here = here.first(here.size() - 1);
+      there = there.first(there.size() - 1);
+    }
   }
-  const auto theory = connects({here}, {there}, shared());
+  bool shared() const { return !here.empty() && !there.empty() && here.back() == there.back(); }
+};
+
+bool is_blocked(const talker& who) {
+  return std::ranges::any_of(who.machine().where().way_out(), [](const nat_config* box) { return box->drops_udp; });
+}
+
+/// A seed peer asks STUN once, and sends nothing while it is alone: whether the address that it has registered may be
+/// no longer its own.
+bool may_be_outdated(const talker& who) {
+  if (who.seals()) return false;
+  for (const auto* at = &who.machine().where(); at->outer() != nullptr; at = at->outer()) {
+    if (at->box()->config().mapping == mapping_behavior::none) continue;
+    if (at->box()->has_forgotten() || at->box()->config().lifetime < std::chrono::seconds(120)) return true;
+  }
+  return false;
+}
+
+}  // namespace
+
+/// It is known by its registered address alone, and so are those who speak to it.
+verdict world::by_seed_protocol(const talker& from, const talker& to) const {
+  if (is_blocked(from) || is_blocked(to)) return verdict::cannot;
+  const bool left_to_chance =
+      from.machine().has_moved() || to.machine().has_moved() || may_be_outdated(from) || may_be_outdated(to);
+  if (left_to_chance) return verdict::may;
+  const ways between(from, to);
+  const auto there = delivers({between.here}, {between.there}, between.shared());
+  // Who was never heard gets little.
+  const bool is_heard = !from.seals() || delivers({between.there}, {between.here}, between.shared()) == verdict::must;
+  return is_heard ? there : std::min(there, verdict::may);
+}
+
+verdict world::directly(const talker& from, const talker& to) const {
+  if (is_blocked(from) || is_blocked(to)) return verdict::cannot;
+  const ways between(from, to);
+  const auto& [here, there] = between;
+  const auto theory = connects({here}, {there}, between.shared());
   // Who comes back to a NAT of Linux's kind with the old port may find it taken by the sessions left behind.
   const auto by_session = [](const nat_config* box) { return box->mapping == mapping_behavior::per_session; };
   const bool left_behind = (from.machine().has_moved() && std::ranges::any_of(here, by_session)) ||
@@ -79,9 +146,17 @@ verdict world::directly(const peer_host& from, const peer_host& to) const {
 namespace {
 
 /// What an engine thinks of another, for whoever has to find out why.
-std::string view_of(const peer_host& who, const std::string& other) {
-  const auto* known = who.engine().sessions().by_name(other);
+std::string view_of(const talker& whose, const peer_host* engine, const talker& other) {
+  if (engine == nullptr) return whose.name() + " is a seed peer";
+  const auto& who = *engine;
   if (!who.is_registered()) return who.name() + " is not registered";
+  if (!other.seals()) {
+    const auto& seeds = who.engine().seeds().peers();
+    const auto listed = std::ranges::find(seeds, other.name(), &known_peer::name);
+    if (listed == seeds.end()) return who.name() + " does not know it";
+    return who.name() + (listed->heard ? " has heard " : " has not heard ") + listed->address.to_string();
+  }
+  const auto* known = who.engine().sessions().by_name(other.name());
   if (known == nullptr) return who.name() + " does not know it";
   const auto* by = known->paths().chosen();
   const auto way = by == nullptr ? std::string("no path")
@@ -93,21 +168,24 @@ std::string view_of(const peer_host& who, const std::string& other) {
 }  // namespace
 
 void world::check_connected(time_point since, bool timed) {
-  for (const auto& from : peers_) {
-    for (const auto& to : peers_) {
-      if (from == to || !from->runs() || !to->runs() || from->topic() != to->topic()) continue;
-      const auto* lines = to->received_from(from->name());
+  const auto all = running();
+  for (const auto& from : all) {
+    for (const auto& to : all) {
+      const auto& sender = from.words;
+      const auto& reader = to.words;
+      if (&sender == &reader || sender.topic() != reader.topic()) continue;
+      const auto* lines = reader.received_from(sender.name());
       const bool heard = lines != nullptr && lines->last >= since;
-      const auto theory = expected(*from, *to, timed);
+      const auto theory = expected(sender, reader, timed);
       if (theory == verdict::must && !heard) {
-        check_.fail(to->name(), "has not heard " + from->name() + ", as it must by now: " + view_of(*from, to->name()) +
-                                    "; " + view_of(*to, from->name()));
+        check_.fail(reader.name(), "has not heard " + sender.name() + ", as it must by now: " +
+                                       view_of(sender, from.ours, reader) + "; " + view_of(reader, to.ours, sender));
       } else if (theory == verdict::cannot && heard) {
-        check_.fail(to->name(), "has heard " + from->name() + ", as it cannot");
+        check_.fail(reader.name(), "has heard " + sender.name() + ", as it cannot");
       }
       ++pairs_[static_cast<std::size_t>(theory)];
       if (theory == verdict::must && heard && timed) {
-        connect_times_.push_back(lines->first - std::max(from->started_at(), to->started_at()));
+        connect_times_.push_back(lines->first - std::max(from.started, to.started));
       }
     }
   }
@@ -115,7 +193,7 @@ void world::check_connected(time_point since, bool timed) {
 
 /// No line between them loses anything, and whatever two ways a packet may go (the relay's is the longest), the later
 /// is waited for. No NAT lets in by one mapping what goes out by another: that one ends without a word.
-bool world::is_lossless(const peer_host& from, const peer_host& to) const {
+bool world::is_lossless(const talker& from, const talker& to) const {
   const auto maps_as_one = [](const nat_config* box) {
     return box->mapping == mapping_behavior::endpoint_independent || box->mapping == mapping_behavior::none;
   };
@@ -132,7 +210,7 @@ void world::check_gapless(duration in_flight, bool lossless_alone) {
   for (const auto& from : peers_) {
     for (const auto& to : peers_) {
       if (from == to || !from->runs() || !to->runs() || from->topic() != to->topic()) continue;
-      if (lossless_alone && !is_lossless(*from, *to)) continue;
+      if (lossless_alone && !is_lossless(from->words(), to->words())) continue;
       const auto first = from->first_line_for(to->name());
       const auto said = from->words().lines_said_before(time_.now() - in_flight);
       if (!first || *first >= said) continue;
@@ -152,15 +230,20 @@ void world::check_gapless(duration in_flight, bool lossless_alone) {
 }
 
 void world::check_forgotten() {
-  const auto check = [this](const peer_host& who, const std::string& known) {
-    const auto found = by_name_.find(known);
-    const bool there = found != by_name_.end() && found->second->runs() && found->second->topic() == who.topic();
+  const auto all = running();
+  const auto check = [&](const talker& who, const std::string& known) {
+    const bool there = std::ranges::any_of(
+        all, [&](const participant& each) { return each.words.name() == known && each.words.topic() == who.topic(); });
     if (!there) check_.fail(who.name(), "still knows " + known + ", which is gone");
   };
-  for (const auto& who : peers_) {
-    if (!who->runs()) continue;
-    for (const auto& known : who->engine().seeds().peers()) check(*who, known.name);
-    who->engine().sessions().for_each([&](const session& known) { check(*who, known.name()); });
+  for (const auto& [who, started, ours] : all) {
+    if (ours == nullptr) continue;
+    for (const auto& known : ours->engine().seeds().peers()) check(who, known.name);
+    ours->engine().sessions().for_each([&, &who = who](const session& known) { check(who, known.name()); });
+  }
+  for (const auto& each : seeds_) {
+    if (!each->runs()) continue;
+    for (const auto& known : each->peers()) check(each->words(), known.name);
   }
 }
 

@@ -10,6 +10,7 @@
 #include "peer_host.hpp"
 #include "reachability.hpp"
 #include "scheduler.hpp"
+#include "seed_peer.hpp"
 #include "talker.hpp"
 #include "trace.hpp"
 
@@ -58,14 +59,17 @@ class world {
   peer_host& add_peer(host& machine, const std::string& topic, const std::string& name,
                       const peer_options& options = {});
 
+  seed_peer& add_seed(host& machine, const std::string& topic, const std::string& name);
+
   /// It says so many lines at a time.
   void start(peer_host& who, int lines = 1);
+  void start(seed_peer& who);
 
   /// The machine goes there, with everybody on it.
   void move(host& machine, network& to);
 
   /// What theory says of `from`'s lines to `to`, where both are now.
-  verdict expected(const peer_host& from, const peer_host& to, bool soon = false) const;
+  verdict expected(const talker& from, const talker& to, bool soon = false) const;
   /// Each pair of running peers of one topic, both directions, must have (or must not have) heard a line since `since`,
   /// as theory says.
   /// `timed`: nobody has been restarted and nothing has broken so far, so the times to connect mean something.
@@ -88,10 +92,20 @@ class world {
   const std::vector<std::unique_ptr<peer_host>>& peers() const { return peers_; }
 
  private:
+  /// One that runs, of either kind.
+  struct participant {
+    const talker& words;
+    time_point started;
+    const peer_host* ours = nullptr;  ///< null: a seed peer
+  };
+  std::vector<participant> running() const;
+
   /// The same of datagrams alone, without the relay.
-  verdict directly(const peer_host& from, const peer_host& to) const;
-  bool is_lossless(const peer_host& from, const peer_host& to) const;
-  void talk(peer_host& who, int lines, std::uint64_t run);
+  verdict directly(const talker& from, const talker& to) const;
+  verdict by_seed_protocol(const talker& from, const talker& to) const;
+  bool is_lossless(const talker& from, const talker& to) const;
+  template <typename Who>
+  void talk(Who& who, int lines, std::uint64_t run);
 
   duration talk_interval_;
   chance random_;
@@ -101,8 +115,8 @@ class world {
   audit check_;
   coordinator_host coordinator_;
   std::vector<std::unique_ptr<peer_host>> peers_;
+  std::vector<std::unique_ptr<seed_peer>> seeds_;
   talker::everybody names_;
-  std::unordered_map<std::string, peer_host*> by_name_;
   std::vector<duration> connect_times_;
   std::array<std::size_t, 3> pairs_{};
 };
