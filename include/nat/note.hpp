@@ -27,9 +27,11 @@ enum class note_kind {
   peer_heard,        ///< the first packet of `name` at `where` came; if it is one of ours, both are ready for DATA
   peer_left,         ///< `name` at `where` is gone
   path_changed,      ///< DATA for `name` goes another way now: `text`
+  no_path,           ///< nothing has led to `name` so far: `text`
   alone_with_key,    ///< nobody else is in this keyed topic; `text` is the key's fingerprint
   later_version,     ///< somebody sends packets of a later version
   input_open,        ///< stdin is read from now on; `text` says how many peers were heard
+  input_lost,        ///< stdin is read, and reaches nobody
   output_full,       ///< whoever reads stdout is too slow: DATA is being dropped
   notes_suppressed,  ///< `text` notes were left out
 };

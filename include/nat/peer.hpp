@@ -182,6 +182,7 @@ class peer {
 
   // peer_status.cpp
   own_side own() const;
+  bool relays() const { return relays_ && registration_.is_v2() && registration_.is_registered(); }
   void note_path(time_point now, session& who);
 
   // peer_coordinator.cpp

@@ -17,6 +17,7 @@
 #include <cstdint>
 #include <optional>
 #include <span>
+#include <utility>
 #include <vector>
 
 namespace nat {
@@ -88,6 +89,8 @@ class sender {
   /// Whether all input was put into an outbox.
   bool finished() { return splitter_.finished(); }
   std::uint64_t packets() const { return packets_; }
+  /// True once each time that input begins to reach nobody.
+  bool take_loss() { return std::exchange(loss_is_news_, false); }
   /// The number of the next DATA packet.
   std::uint64_t next_number() const { return packets_ + 1; }
 
@@ -113,6 +116,8 @@ class sender {
   // Seed peers never get more than this. While there are no others, stdin waits, and nothing has to be dropped.
   pacer seed_pacer_;
   bool only_seeds_ = false;
+  bool reaches_nobody_ = false;
+  bool loss_is_news_ = false;
   std::vector<outbox::packet_ref> burst_;
   std::vector<direct> directs_;   ///< during `pump` only
   std::vector<peer_id> relayed_;  ///< during `pump` only

@@ -57,6 +57,8 @@ class session {
   /// It is listed again.
   void revive(time_point now);
 
+  static constexpr duration told_of_silence_after = std::chrono::seconds(10);
+
   const std::string& name() const { return name_; }
   const name_tag& tag() const { return tag_; }
   time_point since() const { return since_; }
@@ -117,7 +119,14 @@ class session {
   /// Where the peer sees us, by the last direct path.
   const std::optional<endpoint>& seen_as() const { return seen_as_; }
 
-  deadline next_deadline() const { return earliest(paths_.next_deadline(), order_.next_deadline()); }
+  deadline next_deadline() const {
+    return earliest(earliest(paths_.next_deadline(), order_.next_deadline()), silence_due());
+  }
+  /// When the user is told that nothing has led to it so far; none: something has, or he was told.
+  deadline silence_due() const {
+    const bool is_due = paths_.choice().why == choice_reason::nothing_yet && told_obstacle == 0;
+    return is_due ? deadline(since_ + told_of_silence_after) : std::nullopt;
+  }
   std::size_t held_bytes() const { return order_.held_bytes(); }
   /// DATA packets of its that never came, of this run of it.
   std::uint64_t lost() const { return order_.skipped(); }

@@ -34,6 +34,9 @@ struct own_side {
   bool has_public_address = false;
 };
 
+/// A peer of natcoord.v2 registers first, and tells its addresses as it learns them: STUN's first answers take so long.
+constexpr duration announcing = std::chrono::seconds(5);
+
 obstacle obstacle_to(time_point now, const session& who, const own_side& own);
 
 // In words, for a line of the log or a table.

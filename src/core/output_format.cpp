@@ -44,7 +44,11 @@ std::string base64(byte_view bytes) {
 std::string format_json(const output_source& source, byte_view payload) {
   std::string out = "{\"from\":";
   append_json_string(out, source.name);
-  out += ",\"ip\":\"" + source.address.ip.to_string() + "\",\"port\":" + std::to_string(source.address.port);
+  if (source.address.port != 0) {
+    out += ",\"ip\":\"" + source.address.ip.to_string() + "\",\"port\":" + std::to_string(source.address.port);
+  } else {
+    out += ",\"ip\":null,\"port\":null";  // it came by the relay
+  }
   out += ",\"time\":" + std::to_string(source.time);
   if (is_utf8(as_text(payload))) {
     out += ",\"text\":";

@@ -191,6 +191,7 @@ void peer::settle(time_point now) {
   settle_registration(now);
   settle_commands(now);
   sender_.pump(now, {sealer_, random_, table_.peers(), !keys_.is_keyed(), sessions_, outbox_, relay_, data_allowed_});
+  if (sender_.take_loss()) notes_.push(now, {.kind = note_kind::input_lost});
   const bool all_sent = input_ended_ && sender_.finished() && outbox_.empty();
   if (all_sent && config_.quit_on_eof) {
     quit_at_ = now + *config_.quit_on_eof;

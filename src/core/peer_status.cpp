@@ -18,13 +18,20 @@ std::string millis(duration time) {
 
 own_side peer::own() const { return {probed_.behavior, config_.advertise || probed_.mapped || stun_.mapped_address()}; }
 
-/// One line for each change of the path; and one when it is known why there is no better one.
+/// One line for each change of the path; one when it is known why there is no better one; and one where there is none
+/// after a while.
 void peer::note_path(time_point now, session& who) {
   const auto& choice = who.paths().choice();
   const auto* by = who.paths().chosen();
-  if (by == nullptr && choice.why == choice_reason::nothing_yet) return;
-  const bool is_news = who.told_path_of != choice.since;
   const auto what = obstacle_to(now, who, own());
+  if (by == nullptr && choice.why == choice_reason::nothing_yet) {
+    if (!who.silence_due() || now < *who.silence_due()) return;
+    who.told_obstacle = static_cast<std::uint8_t>(what);
+    const auto told = "no path: " + std::string(to_string(what)) + (relays() ? "" : ", and no relay");
+    notes_.push(now, {.kind = note_kind::no_path, .name = who.name(), .text = told});
+    return;
+  }
+  const bool is_news = who.told_path_of != choice.since;
   const bool is_known_now = by != nullptr && by->is_relay() && what != obstacle::trying &&
                             who.told_obstacle != static_cast<std::uint8_t>(what);
   if (!is_news && !is_known_now) return;
@@ -47,7 +54,7 @@ status_report peer::status(time_point now) const {
   status_report out{.nat = probed_.behavior,
                     .registered = registration_.is_registered(),
                     .v2 = registration_.is_v2(),
-                    .relay = relays_ && registration_.is_v2() && registration_.is_registered(),
+                    .relay = relays(),
                     .data_sent = sender_.packets()};
   if (config_.advertise) {
     out.address = config_.advertise;

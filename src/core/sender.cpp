@@ -3,6 +3,7 @@
 #include "nat/wire.hpp"
 
 #include <algorithm>
+#include <utility>
 
 namespace nat {
 
@@ -29,6 +30,7 @@ void sender::pump(time_point now, const surroundings& to) {
   for (;;) {
     choose_recipients(now, to);
     if (directs_.empty() && relayed_.empty()) return discard(now);
+    reaches_nobody_ = false;
     burst_.clear();
     while (burst_.size() < max_burst && may_send(now)) {
       const auto payload = splitter_.front();
@@ -96,6 +98,7 @@ void sender::on_sent(time_point now, std::size_t bytes) {
 
 /// What is said while nobody is there reaches nobody, at the pace at which it would have left.
 void sender::discard(time_point now) {
+  if (!std::exchange(reaches_nobody_, true)) loss_is_news_ = true;
   while (pacer_.ready(now) && !splitter_.front().empty()) {
     pacer_.on_sent(now, header_size + splitter_.front().size());
     splitter_.pop();

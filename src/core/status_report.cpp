@@ -14,7 +14,7 @@ obstacle obstacle_to(time_point now, const session& who, const own_side& own) {
   const auto* by = paths.chosen();
   if (by != nullptr && !by->is_relay()) return obstacle::none;
   const bool offers = std::ranges::any_of(paths.all(), [](const path& each) { return !each.is_relay(); });
-  if (!offers) return obstacle::no_address_there;
+  if (!offers) return now - who.since() < announcing ? obstacle::trying : obstacle::no_address_there;
   if (paths.is_trying(now)) return obstacle::trying;
   if (!own.has_public_address) return obstacle::no_udp_here;
   const bool here = is_dependent(own.nat), there = is_dependent(who.nat);

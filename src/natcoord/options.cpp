@@ -1,5 +1,7 @@
 #include "options.hpp"
 
+#include "../cli/usage.hpp"
+
 #include <charconv>
 #include <iostream>
 #include <map>
@@ -18,13 +20,15 @@ constexpr std::size_t help_column = 24;           // characters; where the help'
 struct amount {
   const char* unit;
   std::uint64_t least;
+  const char* least_text;
   std::uint64_t most;
+  const char* most_text;
   bool zero_is_none = false;  ///< 0 is allowed as well, and means that there is no limit
 };
-constexpr amount bit_rate{"bit/s", 10'000, 1'000'000'000'000};
-constexpr amount daily_quota{"bytes", 1'000, 1'000'000'000'000'000'000, true};
+constexpr amount bit_rate{"bit/s", 10'000, "10k", 1'000'000'000'000, "1000G"};
+constexpr amount daily_quota{"bytes", 1'000, "1k", 1'000'000'000'000'000'000, "1000000000G", true};
 // A queue that cannot hold a few packets relays nothing; the clients' queues together shall not be most of the memory.
-constexpr amount queue_size{"bytes", 16'000, 1'000'000'000};
+constexpr amount queue_size{"bytes", 16'000, "16k", 1'000'000'000, "1G"};
 
 /// Reads a port, 0..65535; none: it is no port.
 std::optional<std::uint16_t> parse_port_or_zero(const std::string& text) {
@@ -55,17 +59,11 @@ std::string check_limit(const std::string& text) {
   return number ? "" : '"' + text + "\" is not a number from 1 to " + std::to_string(highest_limit);
 }
 
-/// Reads decimal digits and a unit; none: it is no such amount.
+/// Reads a number and a unit; none: it is no such amount.
 std::optional<std::uint64_t> parse_amount(std::string_view text, const amount& bounds) {
-  std::uint64_t unit = 1;
-  if (text.ends_with('k')) unit = 1'000;
-  if (text.ends_with('M')) unit = 1'000'000;
-  if (text.ends_with('G')) unit = 1'000'000'000;
-  if (unit > 1) text.remove_suffix(1);
-  std::uint64_t number = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
-  if (error != std::errc{} || end != text.data() + text.size() || number > bounds.most / unit) return std::nullopt;
-  const auto value = number * unit;
+  const auto number = cli::parse_amount(text);
+  if (!number || *number > static_cast<double>(bounds.most)) return std::nullopt;
+  const auto value = static_cast<std::uint64_t>(*number);
   const bool none = value == 0 && bounds.zero_is_none;
   return none || (value >= bounds.least && value <= bounds.most) ? std::optional(value) : std::nullopt;
 }
@@ -73,8 +71,8 @@ std::optional<std::uint64_t> parse_amount(std::string_view text, const amount& b
 CLI::Validator amount_of(const amount& bounds) {
   return {[bounds](std::string& text) {
             if (parse_amount(text, bounds)) return std::string();
-            return '"' + text + "\" is not a number of " + bounds.unit + ", from " + std::to_string(bounds.least) +
-                   " to " + std::to_string(bounds.most) + (bounds.zero_is_none ? ", or 0" : "");
+            return '"' + text + "\" is not a number of " + bounds.unit + ", from " + bounds.least_text + " to " +
+                   bounds.most_text + (bounds.zero_is_none ? ", or 0" : "");
           },
           ""};
 }
@@ -145,7 +143,7 @@ std::variant<options, int> parse_options(int argc, const char* const* argv) {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
     if (error.get_exit_code() == 0) return app.exit(error);  // --help, --version
-    std::cerr << "natcoord: " << error.what() << '\n';
+    std::cerr << "natcoord: " << cli::message_of(error) << '\n';
     return exit_usage;
   }
   out.listen = nat::ip_address::parse(listen).value();

@@ -25,7 +25,9 @@
 
 #include <chrono>
 #include <csignal>
+#include <cstdio>
 #include <optional>
+#include <string>
 #include <string_view>
 #include <utility>
 #include <variant>
@@ -34,6 +36,7 @@
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/signal_set.hpp>
+#include <spdlog/fmt/fmt.h>
 #include <spdlog/sinks/stdout_color_sinks.h>
 #include <spdlog/spdlog.h>
 
@@ -84,7 +87,7 @@ class service final : nat::net::ws_server_events {
   void wake_at_deadline();
 
   void await_report();
-  void report(spdlog::level::level_enum level) const;
+  std::string report() const;
   void stop(int signal);
 
   asio::io_context io_{1};  // one thread
@@ -124,7 +127,7 @@ void service::run() {
   const auto stun = stun_ ? " and " + stun_->local().to_string() + "/udp (STUN)" : std::string();
   spdlog::info("natcoord {} listens on {} (websocket){}", NATPEER_VERSION, server_.local().to_string(), stun);
   io_.run();
-  report(spdlog::level::debug);
+  spdlog::debug("{}", report());
   spdlog::debug("natcoord ends");
 }
 
@@ -258,25 +261,25 @@ void service::wake_at_deadline() {
 void service::await_report() {
   reports_.async_wait([this](const boost::system::error_code& error, int) {
     if (error) return;
-    report(spdlog::level::info);
+    std::fprintf(stderr, "%s\n", report().c_str());  // who asks is told, whatever the log's level
     await_report();
   });
 }
 
-void service::report(spdlog::level::level_enum level) const {
+std::string service::report() const {
   const auto& seen = engine_.counters();
   const auto& sent = server_.counters();
-  spdlog::log(level,
-              "counters: clients={} clients_v2={} topics={} sockets={} joined={} joined_v2={} resumed={} refused={} "
-              "replaced={} timed_out={} lists={} snapshots={} deltas={} resyncs={} messages_dropped={} bad_messages={} "
-              "punches={} punches_dropped={} proven={} unproven_dropped={} relayed_packets={} relayed_bytes={} "
-              "relay_slow_receiver={} "
-              "relay_over_rate={} relay_over_total_rate={} relay_over_quota={} relay_for_nobody={} relay_off={}",
-              engine_.listed(), engine_.listed_v2(), engine_.topics(), server_.size(), seen.joined, seen.joined_v2,
-              seen.resumed, seen.refused, seen.replaced, seen.timed_out, seen.lists, seen.snapshots, seen.deltas,
-              seen.resyncs, sent.messages_dropped, seen.bad_messages, seen.punches, seen.punches_dropped, seen.proven,
-              seen.unproven_dropped, seen.relayed_packets, seen.relayed_bytes, sent.relay_dropped, seen.relay_over_rate,
-              seen.relay_over_total_rate, seen.relay_over_quota, seen.relay_for_nobody, seen.relay_off);
+  return fmt::format(
+      "counters: clients={} clients_v2={} topics={} sockets={} joined={} joined_v2={} resumed={} refused={} "
+      "replaced={} timed_out={} lists={} snapshots={} deltas={} resyncs={} messages_dropped={} bad_messages={} "
+      "punches={} punches_dropped={} proven={} unproven_dropped={} relayed_packets={} relayed_bytes={} "
+      "relay_slow_receiver={} "
+      "relay_over_rate={} relay_over_total_rate={} relay_over_quota={} relay_for_nobody={} relay_off={}",
+      engine_.listed(), engine_.listed_v2(), engine_.topics(), server_.size(), seen.joined, seen.joined_v2,
+      seen.resumed, seen.refused, seen.replaced, seen.timed_out, seen.lists, seen.snapshots, seen.deltas, seen.resyncs,
+      sent.messages_dropped, seen.bad_messages, seen.punches, seen.punches_dropped, seen.proven, seen.unproven_dropped,
+      seen.relayed_packets, seen.relayed_bytes, sent.relay_dropped, seen.relay_over_rate, seen.relay_over_total_rate,
+      seen.relay_over_quota, seen.relay_for_nobody, seen.relay_off);
 }
 
 void service::stop(int signal) {

@@ -74,6 +74,7 @@ nat::secret_key read_file(const std::string& path) {
   const file opened(path);
   struct stat status {};
   if (opened.descriptor() < 0 || ::fstat(opened.descriptor(), &status) != 0) fail();
+  if (S_ISDIR(status.st_mode) || S_ISCHR(status.st_mode)) throw std::runtime_error(about + " is no file");
   if ((status.st_mode & (S_IRWXG | S_IRWXO)) != 0)
     throw std::runtime_error(about + " is open to other users; chmod 600 it");
 

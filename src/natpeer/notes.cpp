@@ -27,7 +27,7 @@ void log_note(const nat::note& note, const std::string& coordinator) {
     case note_kind::address_changed: return spdlog::info("public address is {} now", where);
     case note_kind::stun_silent:
       return spdlog::warn("no public address yet: {}", text.empty() ? "no STUN server has answered" : text);
-    case note_kind::registered: 
+    case note_kind::registered:
       return spdlog::info("registered with {}{}", coordinator, note.where.port == 0 ? "" : " as " + where);
     case note_kind::connect_failed:
       return spdlog::warn("coordinator {} cannot be reached: {}; next try in {:.1f} s", coordinator, text,
@@ -41,11 +41,14 @@ void log_note(const nat::note& note, const std::string& coordinator) {
     case note_kind::peer_appeared: return spdlog::info("{} appeared", peer(note));
     case note_kind::peer_heard: return spdlog::info("{} heard", peer(note));
     case note_kind::peer_left: return spdlog::info("{} left", peer(note));
+    case note_kind::no_path: return spdlog::warn("{}: {}", peer(note), text);
     case note_kind::path_changed: return spdlog::info("{}: {}", peer(note), text);
     case note_kind::alone_with_key:
-      return spdlog::warn("nobody else is in this topic; if others are, their key differs: ours is {}", text);
+      return spdlog::warn("nobody else is in this topic; if others are, they have another key or none: ours is {}",
+                          text);
     case note_kind::later_version: return spdlog::warn("{} sends packets of a later version of natpeer", where);
     case note_kind::input_open: return spdlog::debug("reading stdin: {}", text);
+    case note_kind::input_lost: return spdlog::warn("what is read from stdin reaches nobody: no peer can be reached");
     case note_kind::output_full:
       return spdlog::warn("stdout is not read fast enough: what peers send is being dropped");
     case note_kind::notes_suppressed: return spdlog::warn("{} lines were left out here", text);

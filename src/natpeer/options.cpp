@@ -4,11 +4,13 @@
 #include "nat/stun_client.hpp"
 #include "nat/text.hpp"
 
+#include "../cli/usage.hpp"
 #include "keys.hpp"
 #include "status.hpp"
 #include "values.hpp"
 
 #include <algorithm>
+#include <charconv>
 #include <cstdlib>
 #include <iostream>
 #include <optional>
@@ -25,7 +27,6 @@ using namespace std::chrono_literals;
 constexpr std::uint16_t stun_port = 3478;               // RFC 8489, 18.6
 constexpr nat::duration shortest_ping_interval = 10ms;  // a hundred PINGs a second to each peer is plenty
 constexpr nat::duration longest_ping_interval = 60s;    // more, and no NAT keeps its mapping
-constexpr std::uint64_t lowest_rate = 10'000;           // bit/s: about one packet a second
 constexpr std::size_t help_column = 26;                 // characters; where the help's second column begins
 
 std::string shown(std::string_view text) { return '"' + nat::visible(text) + '"'; }
@@ -48,13 +49,13 @@ struct raw_options {
   std::string advertise;
   std::string bind;
   std::string ping_interval = "250ms";
-  std::size_t wait = 1;
+  std::string wait = "1";
   std::string input = "bytes";
   std::string output = "auto";
   std::string rate = "20M";
   std::string seed_rate = "8M";
   std::string quit_on_eof;
-  std::string status_socket;
+  std::optional<std::string> status_socket;
   bool json = false;
   std::string log_level = "info";
   bool verbose = false;
@@ -72,6 +73,12 @@ void check_text(std::string_view what, std::string_view text, std::size_t limit)
 nat::duration duration_of(const std::string& option, std::string_view text, nat::duration unit) {
   const auto value = parse_duration(text, unit);
   if (!value) throw usage_error(option + ": " + shown(text) + " is not a time, such as 250ms or 2s");
+  return *value;
+}
+
+std::uint64_t rate_of(const std::string& option, std::string_view text) {
+  const auto value = parse_rate(text);
+  if (!value) throw usage_error(option + ": " + shown(text) + " is not a rate from 10k to 1000G, such as 20M");
   return *value;
 }
 
@@ -145,24 +152,23 @@ options read(const raw_options& raw, bool quit_on_eof) {
   if (out.engine.ping_interval < shortest_ping_interval || out.engine.ping_interval > longest_ping_interval) {
     throw usage_error("--ping-interval: " + shown(raw.ping_interval) + " is not within 10ms and 60s");
   }
-  if (raw.wait > nat::max_roster_peers) {
-    throw usage_error("--wait: more than " + std::to_string(nat::max_roster_peers) + " peers");
+  std::size_t wait = 0;
+  const auto* const last = raw.wait.data() + raw.wait.size();
+  const auto [end, error] = std::from_chars(raw.wait.data(), last, wait);
+  if (error != std::errc{} || end != last || wait > nat::max_roster_peers) {
+    throw usage_error("--wait: " + shown(raw.wait) + " is not a number of peers, from 0 to " +
+                      std::to_string(nat::max_roster_peers));
   }
-  out.engine.wait_for = raw.wait;
+  out.engine.wait_for = wait;
   out.engine.input = raw.input == "lines" ? nat::input_mode::lines : nat::input_mode::bytes;
   out.engine.output = read_output(raw.output);
-  const auto rate = parse_rate(raw.rate);
-  if (!rate || *rate < lowest_rate)
-    throw usage_error("--rate: " + shown(raw.rate) + " is not a rate of 10k or more, such as 20M");
-  out.engine.rate = *rate;
-  const auto seed_rate = parse_rate(raw.seed_rate);
-  if (!seed_rate || *seed_rate < lowest_rate)
-    throw usage_error("--seed-rate: " + shown(raw.seed_rate) + " is not a rate of 10k or more, such as 8M");
-  out.engine.seed_rate = *seed_rate;
+  out.engine.rate = rate_of("--rate", raw.rate);
+  out.engine.seed_rate = rate_of("--seed-rate", raw.seed_rate);
   if (quit_on_eof)
     out.engine.quit_on_eof = raw.quit_on_eof.empty() ? 1s : duration_of("--quit-on-eof", raw.quit_on_eof, 1s);
 
-  out.status_socket = raw.status_socket;
+  if (raw.status_socket && raw.status_socket->empty()) throw usage_error("--status-socket is empty");
+  out.status_socket = raw.status_socket.value_or("");
   out.engine.key = read_key(raw.key_file, out.engine.topic);
   out.log_level = raw.verbose ? "debug" : raw.quiet ? "warn" : raw.log_level;
   return out;
@@ -198,8 +204,7 @@ std::variant<options, int> parse_options(int argc, const char* const* argv) {
   add(app, "--advertise", raw.advertise, "IP:PORT", "register this address instead of asking; with --stun none");
   add(app, "--bind", raw.bind, "ADDR[:PORT]", "local UDP address (default: all, IPv4 and IPv6, any port)");
   add(app, "--ping-interval", raw.ping_interval, "TIME", "between two PINGs to each peer (default: 250ms)");
-  add(app, "--wait", raw.wait, "N", "read stdin once N peers are there; 0: at once (default: 1)")
-      ->check(CLI::TypeValidator<std::size_t>("N"));
+  add(app, "--wait", raw.wait, "N", "read stdin once N peers are there; 0: at once (default: 1)");
   add(app, "--input", raw.input, "MODE", "bytes: as it comes; lines: a packet a line (default: bytes)")
       ->check(CLI::IsMember({"bytes", "lines"}));
   add(app, "--output", raw.output, "MODE",
@@ -237,12 +242,12 @@ std::variant<options, int> parse_options(int argc, const char* const* argv) {
   try {
     app.parse(argc, argv);
     if (keygen->parsed()) return run_keygen();
-    if (status->parsed()) return run_status(raw.status_socket, raw.json);
+    if (status->parsed()) return run_status(raw.status_socket.value_or(""), raw.json);
     if (raw.topic.empty()) throw usage_error("--topic is required");
     return read(raw, quit->count() > 0);
   } catch (const CLI::ParseError& error) {
     if (error.get_exit_code() == 0) return app.exit(error);  // --help, --version
-    std::cerr << "natpeer: " << error.what() << '\n';
+    std::cerr << "natpeer: " << cli::message_of(error) << '\n';
     return exit_usage;
   } catch (const usage_error& error) {
     std::cerr << "natpeer: " << error.what() << '\n';

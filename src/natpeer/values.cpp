@@ -1,22 +1,8 @@
 #include "values.hpp"
 
-#include <charconv>
-#include <cmath>
+#include "../cli/usage.hpp"
 
 namespace natpeer {
-namespace {
-
-/// A plain decimal number, not negative: no sign, no exponent.
-std::optional<double> parse_number(std::string_view text) {
-  if (text.empty() || text.find_first_not_of("0123456789.") != std::string_view::npos) return std::nullopt;
-  double value = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value, std::chars_format::fixed);
-  const bool whole = error == std::errc{} && end == text.data() + text.size() && std::isfinite(value);
-  return whole ? std::optional(value) : std::nullopt;
-}
-
-}  // namespace
-
 std::string host_port::to_string() const {
   const bool v6 = host.find(':') != std::string::npos;
   return (v6 ? '[' + host + ']' : host) + ':' + std::to_string(port);
@@ -54,7 +40,7 @@ std::optional<nat::duration> parse_duration(std::string_view text, nat::duration
     text.remove_suffix(1);
     unit = 1s;
   }
-  const auto number = parse_number(text);
+  const auto number = cli::parse_number(text);
   constexpr nat::duration longest = 24h * 365;
   if (!number || *number * static_cast<double>(unit.count()) > static_cast<double>(longest.count()))
     return std::nullopt;
@@ -62,15 +48,9 @@ std::optional<nat::duration> parse_duration(std::string_view text, nat::duration
 }
 
 std::optional<std::uint64_t> parse_rate(std::string_view text) {
-  double unit = 1;
-  if (text.ends_with('k')) unit = 1e3;
-  if (text.ends_with('M')) unit = 1e6;
-  if (text.ends_with('G')) unit = 1e9;
-  if (unit > 1) text.remove_suffix(1);
-  const auto number = parse_number(text);
-  constexpr double highest = 1e12;
-  if (!number || *number * unit > highest) return std::nullopt;
-  return static_cast<std::uint64_t>(*number * unit);
+  const auto rate = cli::parse_amount(text);
+  if (!rate || *rate < lowest_rate || *rate > highest_rate) return std::nullopt;
+  return static_cast<std::uint64_t>(*rate);
 }
 
 }  // namespace natpeer

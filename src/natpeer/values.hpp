@@ -18,7 +18,10 @@ std::optional<host_port> parse_host_port(std::string_view text, std::uint16_t de
 /// A decimal number with `ms` or `s` behind it, or alone, in `unit`.
 std::optional<nat::duration> parse_duration(std::string_view text, nat::duration unit);
 
-/// A decimal number of bit/s with `k`, `M` or `G` behind it, or alone.
+constexpr double lowest_rate = 1e4;  // bit/s: about one packet a second
+constexpr double highest_rate = 1e12;
+
+/// A decimal number of bit/s with `k`, `M` or `G` behind it, or alone, within these bounds.
 std::optional<std::uint64_t> parse_rate(std::string_view text);
 
 }  // namespace natpeer

@@ -33,8 +33,9 @@ duration thread_cpu_time() {
 void open_standard_descriptors() {
   for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; ++fd) {
     if (::fcntl(fd, F_GETFD) >= 0) continue;
-    // The lowest free number is taken, which is `fd`: those below it are open by now.
-    [[maybe_unused]] const int opened = ::open("/dev/null", fd == STDIN_FILENO ? O_RDONLY : O_WRONLY);
+    // The lowest free number is taken, which is `fd`: those below it are open by now. A stdout that was closed takes
+    // nothing, and whoever writes to it is told.
+    [[maybe_unused]] const int opened = ::open("/dev/null", fd == STDERR_FILENO ? O_WRONLY : O_RDONLY);
   }
 }
 

@@ -57,6 +57,14 @@ TEST(output_format, json_is_one_object_a_packet) {
             "\n");
 }
 
+TEST(output_format, json_has_no_address_for_what_came_by_the_relay) {
+  auto relayed = bob;
+  relayed.address = {};
+  EXPECT_EQ(format(output_mode::json, "x", relayed),
+            R"({"from":"bob","ip":null,"port":null,"time":1656829882876,"text":"x"})"
+            "\n");
+}
+
 TEST(output_format, json_carries_bytes_that_are_no_text_in_base64) {
   const auto object = nlohmann::json::parse(format(output_mode::json, std::string_view("\xff\x00\x01", 3)));
   EXPECT_EQ(object["base64"], "/wAB");

@@ -61,6 +61,70 @@ TEST_F(peer_status_test, on_the_relay_it_is_told_why_there_is_no_direct_path_onc
   EXPECT_THAT(path_lines("ann"), IsEmpty());
 }
 
+TEST_F(peer_status_test, a_peer_that_has_not_told_its_addresses_yet_is_not_said_to_have_none) {
+  passes = no_datagrams();
+  lists_changes = false;  // what they announce comes late
+  two_peers();
+  pass(4s);
+  auto lines = path_lines("ann");
+  ASSERT_THAT(lines, SizeIs(1));
+  EXPECT_THAT(lines[0], HasSubstr("by relay"));
+  EXPECT_THAT(lines[0], HasSubstr("no direct path has answered yet"));
+  pass(1min);
+  lines = path_lines("ann");
+  ASSERT_THAT(lines, SizeIs(1));
+  EXPECT_THAT(lines[0], HasSubstr("it offers no address"));
+}
+
+TEST_F(peer_status_test, where_nothing_leads_to_a_peer_that_is_told_once) {
+  passes = no_datagrams();
+  relay_works = false;
+  two_peers();
+  pass(9s);
+  const auto of_silence = [this] {
+    std::vector<std::string> out;
+    for (const auto& each : of("ann").notes) {
+      if (each.kind == note_kind::no_path) out.push_back(each.name + ": " + each.text);
+    }
+    return out;
+  };
+  EXPECT_THAT(of_silence(), IsEmpty()) << "it may take a while";
+  pass(2s);
+  ASSERT_THAT(of_silence(), SizeIs(1));
+  EXPECT_EQ(of_silence()[0], "ben: no path: none of its addresses answers, and no relay");
+  pass(1h);
+  EXPECT_THAT(of_silence(), SizeIs(1));
+  passes = everything();
+  pass(1min);
+  EXPECT_THAT(path_lines("ann"), SizeIs(1)) << "and when there is one, that";
+}
+
+TEST_F(peer_status_test, input_that_reaches_nobody_is_told_each_time_that_begins) {
+  two_peers();
+  pass(2s);
+  const auto told = [this] { return std::ranges::count(of("ann").notes, note_kind::input_lost, &note::kind); };
+  type("ann", "heard\n");
+  pass(100ms);
+  EXPECT_EQ(told(), 0);
+  vanish("ben");
+  pass(1min);
+  for (int i = 0; i < 5; ++i) {
+    type("ann", "lost\n");
+    pass(100ms);
+  }
+  EXPECT_EQ(told(), 1);
+  add("cat", "203.0.113.3:3333");
+  pass(2s);
+  type("ann", "heard\n");
+  pass(100ms);
+  EXPECT_EQ(read("cat"), "heard\n");
+  vanish("cat");
+  pass(1min);
+  type("ann", "lost\n");
+  pass(100ms);
+  EXPECT_EQ(told(), 2);
+}
+
 TEST_F(peer_status_test, a_path_that_falls_silent_and_one_that_comes_back_are_told) {
   two_peers();
   pass(2s);
@@ -165,7 +229,8 @@ TEST(obstacle, names_the_nat_that_stands_in_the_way) {
   session who("ben", name_tag{}, start);
   const own_side plain{.nat = nat_behavior{nat_mapping::independent, false}, .has_public_address = true};
   const own_side dependent{.nat = nat_behavior{nat_mapping::dependent, false}, .has_public_address = true};
-  EXPECT_EQ(obstacle_to(start, who, plain), obstacle::no_address_there);
+  EXPECT_EQ(obstacle_to(start, who, plain), obstacle::trying) << "it tells its addresses as it learns them";
+  EXPECT_EQ(obstacle_to(start + announcing, who, plain), obstacle::no_address_there);
   const path_offer offer{at("203.0.113.2:2222"), path_kind::public_address};
   who.paths().offer(start, {&offer, 1});
   EXPECT_EQ(obstacle_to(start, who, plain), obstacle::trying);

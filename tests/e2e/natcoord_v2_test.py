@@ -4,7 +4,7 @@ import signal
 import socket
 
 from support import stun, v2, websocket
-from support.programs import ProgramTest
+from support.programs import NATCOORD, ProgramTest, eventually
 from support.websocket import Refused, connect, join_path
 
 
@@ -228,11 +228,27 @@ class StunPortsTest(V2Case):
 
 
 class CountersTest(V2Case):
+    def test_sigusr1_prints_them_whatever_the_level_of_the_log(self):
+        with socket.socket() as closing:
+            closing.bind(("127.0.0.1", 0))
+            port = closing.getsockname()[1]
+        quiet = self.start(NATCOORD, "--port", port, "--stun-port", "off", "--log-level", "off")
+
+        def answers():
+            try:
+                return self.own(v2.Client(port, "a"))
+            except OSError:
+                return None
+        eventually(answers, "natcoord on its port")
+        os.kill(quiet.pid, signal.SIGUSR1)
+        quiet.wait_err("^counters: clients=1 ")
+        self.assertEqual(quiet.stop(), 0)
+
     def test_sigusr1_prints_them_in_one_line(self):
         a = self.join("a")
         self.seed("b").next_list()
         os.kill(self.coordinator.pid, signal.SIGUSR1)
-        line = self.coordinator.wait_err(r"info.*counters: (.*)")[1]
+        line = self.coordinator.wait_err(r"counters: (.*)")[1]
         counters = dict(pair.split("=") for pair in line.split())
         self.assertEqual((counters["clients"], counters["clients_v2"], counters["joined"]), ("2", "1", "2"))
         os.kill(self.coordinator.pid, signal.SIGUSR1)

@@ -32,6 +32,11 @@ class KeygenTest(ProgramTest):
         self.assertEqual(ended.returncode, 1)
         self.assertIn(b"stdout", ended.stderr)
 
+    def test_a_stdout_that_is_closed_is_an_error(self):
+        ended = subprocess.run(["sh", "-c", 'exec "$0" keygen >&-', NATPEER], stderr=subprocess.PIPE, timeout=20, check=False)
+        self.assertEqual(ended.returncode, 1)
+        self.assertIn(b"stdout", ended.stderr)
+
 
 class KeySourcesTest(ProgramTest):
     def setUp(self):

@@ -29,6 +29,20 @@ class NatpeerUsageTest(ProgramTest):
                 words = wrong if "--topic" in wrong else ["--topic", "t", *wrong]
                 self.assert_usage_error(self.start_raw(NATPEER, *words))
 
+    def test_the_reason_says_what_is_wrong(self):
+        section = self.path("section", "[x]\ntopic = t\n")
+        bogus = self.path("bogus", "topic = t\nbogus = 1\n")
+        for wrong, reason in ((["--topic", "t", "--topic", "u"], "--topic: one value is wanted, not 2"),
+                              (["--topic"], "--topic: its value is missing"),
+                              (["--topic", "t", "--wait", "-1"], '--wait: "-1" is not a number of peers, from 0 to 4096'),
+                              (["--topic", "t", "--rate", "1001G"], "from 10k to 1000G"),
+                              (["--config", bogus], "the config file has bogus, which is no option"),
+                              (["--config", section], "the config file has a section [x]")):
+            with self.subTest(wrong):
+                program = self.start(NATPEER, *wrong)
+                self.assert_usage_error(program)
+                self.assertIn(reason, program.err.text())
+
     def start_raw(self, *words):
         return self.start(*(os.fsdecode(word) for word in words))
 

@@ -51,6 +51,15 @@ class ReadmeTest(ProgramTest):
         self.assert_same_options(NATPEER, "natpeer")
 
 
+    def test_the_config_file_is_one(self):
+        with open(README, encoding="utf-8") as file:
+            example = re.search(r"\n```\n(topic = .*?)```\n", file.read(), re.DOTALL)[1]
+        # Its options are taken: what is wrong is the one on the command line.
+        program = self.start(NATPEER, "--config", self.path("config", example), "--rate", "1")
+        self.assertEqual(program.wait_exit(), 2)
+        self.assertIn("natpeer: --rate", program.err.text())
+
+
 class ReadmeTableTest(ProgramTest):
     def test_a_difference_is_seen(self):
         shown = """Options:

@@ -13,6 +13,7 @@ def parse_arguments():
     parser = argparse.ArgumentParser(
         prog="lab", description="Real NATs and real programs on this machine. Everything is removed at the end.",
         epilog=f"kinds of NAT:\n{kinds}", formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--check", action="store_true", help=argparse.SUPPRESS)  # look at the arguments, and end
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
     shell = commands.add_parser("shell", help="a coordinator, host a behind A, host b behind B, and a shell")
@@ -48,6 +49,26 @@ def parse_arguments():
     return arguments
 
 
+def known(what, wanted, there_are):
+    """The names in `wanted`, all of which exist; none wanted: all there are."""
+    names_wanted = wanted.split(",") if wanted else [*there_are]
+    if unknown := [name for name in names_wanted if name not in there_are]:
+        raise LabError(f"no such {what}: {', '.join(unknown)}; there are {', '.join(there_are)}")
+    return names_wanted
+
+
+def check(arguments):
+    """Names that only the command itself knows. Before anything is built for it."""
+    if arguments.command == "run":
+        from lab.scenarios import SCENARIOS
+        known("case", arguments.case, SCENARIOS)
+    elif arguments.command == "grid":
+        known("NAT", arguments.only, KINDS)
+    elif arguments.command == "recovery":
+        from lab import recovery
+        known("trouble", arguments.only, [trouble.name for trouble in recovery.TROUBLES])
+
+
 def run_shell(arguments):
     from lab.shell import open_shell
     return open_shell(arguments.a, arguments.b, arguments.words)
@@ -55,9 +76,7 @@ def run_shell(arguments):
 
 def run_grid(arguments):
     from lab import grid, report
-    kinds = arguments.only.split(",") if arguments.only else KINDS
-    if unknown := [kind for kind in kinds if kind not in KINDS]:
-        raise LabError(f"no such NAT: {', '.join(unknown)}; there are {', '.join(KINDS)}")
+    kinds = known("NAT", arguments.only, KINDS)
     ours = (arguments.first, arguments.second) == ("natpeer", "natpeer")
     write = arguments.write if arguments.write is not None else ours and not arguments.only
     wanted = grid.pairs(kinds)
@@ -81,9 +100,7 @@ def run_grid(arguments):
 def run_recovery(arguments):
     from lab import recovery, recovery_report, report
     troubles = {trouble.name: trouble for trouble in recovery.TROUBLES}
-    wanted = arguments.only.split(",") if arguments.only else [*troubles]
-    if unknown := [name for name in wanted if name not in troubles]:
-        raise LabError(f"no such trouble: {', '.join(unknown)}; there are {', '.join(troubles)}")
+    wanted = known("trouble", arguments.only, troubles)
     cases = recovery.cases_of(*(troubles[name] for name in wanted))
     results = []
 
@@ -102,8 +119,6 @@ def run_recovery(arguments):
 
 def run_case(arguments):
     from lab.scenarios import SCENARIOS
-    if arguments.case not in SCENARIOS:
-        raise LabError(f"no such case: {arguments.case}; `lab list` names them")
     try:
         SCENARIOS[arguments.case].run(print)
     except AssertionError as failure:
@@ -136,6 +151,9 @@ def main():
     arguments = parse_arguments()
     status = 1
     try:
+        check(arguments)
+        if arguments.check:
+            return 0
         if arguments.command != "list":
             prepare()
         status = COMMANDS[arguments.command](arguments)
