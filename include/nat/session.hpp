@@ -52,12 +52,13 @@ class session {
   static constexpr std::uint64_t introductions = 3;
 
   session(std::string name, const name_tag& tag, time_point now)
-      : name_(std::move(name)), tag_(tag), since_(now), listed_since_(now) {}
+      : name_(std::move(name)), tag_(tag), since_(now), listed_since_(now), silence_due_(now) {}
 
   /// It is listed again.
   void revive(time_point now);
 
-  static constexpr duration told_of_silence_after = std::chrono::seconds(10);
+  static constexpr duration silence_told_after = std::chrono::seconds(10);
+  static constexpr duration silence_asked_again = std::chrono::seconds(1);  // while something may still lead to it
 
   const std::string& name() const { return name_; }
   const name_tag& tag() const { return tag_; }
@@ -120,13 +121,11 @@ class session {
   const std::optional<endpoint>& seen_as() const { return seen_as_; }
 
   deadline next_deadline() const {
-    return earliest(earliest(paths_.next_deadline(), order_.next_deadline()), silence_due());
+    return earliest(earliest(paths_.next_deadline(), order_.next_deadline()), silence_due_);
   }
-  /// When the user is told that nothing has led to it so far; none: something has, or he was told.
-  deadline silence_due() const {
-    const bool is_due = paths_.choice().why == choice_reason::nothing_yet && told_obstacle == 0;
-    return is_due ? deadline(since_ + told_of_silence_after) : std::nullopt;
-  }
+  /// Asked after each choice of a path. True once where nothing has led to it for a while; `is_trying`: something still
+  /// may, so that it is not told yet.
+  bool take_silence(time_point now, bool is_trying);
   std::size_t held_bytes() const { return order_.held_bytes(); }
   /// DATA packets of its that never came, of this run of it.
   std::uint64_t lost() const { return order_.skipped(); }
@@ -176,6 +175,8 @@ class session {
   std::optional<payload_opener> opener_;
   reorder_buffer order_;
   std::optional<endpoint> seen_as_;
+  bool is_cut_off_ = false;  ///< nothing leads to it
+  deadline silence_due_;     ///< when that is to be told, or is to be found out
 };
 
 }  // namespace nat

@@ -1,8 +1,10 @@
 #include "usage.hpp"
 
+#include "nat/text.hpp"
+
 #include <charconv>
 #include <cmath>
-#include <regex>
+
 #include <system_error>
 
 namespace cli {
@@ -25,22 +27,45 @@ std::optional<double> parse_amount(std::string_view text) {
   return number && std::isfinite(*number * unit) ? std::optional(*number * unit) : std::nullopt;
 }
 
-std::string message_of(const CLI::ParseError& error) {
+namespace {
+
+constexpr std::size_t longest_message = 300;  // bytes; a config file's names have no limit
+
+/// What stands between the two, if the text begins and ends with them.
+std::optional<std::string> between(std::string_view front, std::string_view text, std::string_view back) {
+  if (text.size() < front.size() + back.size() || !text.starts_with(front) || !text.ends_with(back))
+    return std::nullopt;
+  return std::string(text.substr(front.size(), text.size() - front.size() - back.size()));
+}
+
+std::string reworded(const CLI::ParseError& error) {
   const std::string told = error.what();
-  const auto reworded = [&](const char* pattern, const char* words) {
-    return std::regex_replace(told, std::regex(pattern), words, std::regex_constants::format_no_copy);
-  };
   if (dynamic_cast<const CLI::ConfigError*>(&error) != nullptr) {
-    auto better = reworded("^INI was not able to parse (.*)\\.\\+\\+$", "the config file has a section [$1], and needs none");
-    if (better.empty()) better = reworded("^INI was not able to parse (.*)$", "the config file has $1, which is no option");
-    return better.empty() ? told : better;
+    constexpr std::string_view not_parsed = "INI was not able to parse ";
+    if (const auto section = between(not_parsed, told, ".++")) {
+      return "the config file has a section [" + *section + "], and needs none";
+    }
+    if (const auto name = between(not_parsed, told, "")) return "the config file has " + *name + ", which is no option";
   }
   if (dynamic_cast<const CLI::ArgumentMismatch*>(&error) != nullptr) {
-    auto better = reworded("^(.*): At Most 1 required but received (.*)$", "$1: one value is wanted, not $2");
-    if (better.empty()) better = reworded("^(.*): 1 required .* missing$", "$1: its value is missing");
-    return better.empty() ? told : better;
+    constexpr std::string_view too_many = ": At Most 1 required but received ";
+    const auto at = told.find(too_many);
+    if (at != told.npos) return told.substr(0, at) + ": one value is wanted, not " + told.substr(at + too_many.size());
+    const auto option = told.substr(0, told.find(": 1 required "));
+    if (option.size() < told.size() && told.ends_with(" missing")) return option + ": its value is missing";
   }
   return told;
+}
+
+}  // namespace
+
+std::string message_of(const CLI::ParseError& error) {
+  auto message = nat::visible(reworded(error));
+  if (message.size() > longest_message) {
+    message.resize(nat::utf8_cut(message, longest_message));
+    message += "...";
+  }
+  return message;
 }
 
 }  // namespace cli

@@ -278,10 +278,18 @@ void path_set::lose(time_point now, path& of) {
   begin(now, of);
 }
 
+/// The best of those that are not in doubt. While one is in use that is not either, only what is better by enough.
 std::optional<std::size_t> path_set::best(time_point now) const {
+  const auto* in_use = chosen_ && !in_doubt(now, paths_[*chosen_]) ? &paths_[*chosen_] : nullptr;
+  const auto may_replace = [&](const path& other) {
+    if (in_use == nullptr) return true;
+    const bool is_preferred = handicap(other.kind) < handicap(in_use->kind);
+    const auto margin = is_preferred ? hysteresis : hysteresis + in_use->rtt / 8;
+    return score(other) + margin < score(*in_use);
+  };
   std::optional<std::size_t> found;
   for (std::size_t i = 1; i < paths_.size(); ++i) {
-    if (!is_valid(now, paths_[i]) || in_doubt(now, paths_[i])) continue;
+    if (!is_valid(now, paths_[i]) || in_doubt(now, paths_[i]) || !may_replace(paths_[i])) continue;
     if (!found || score(paths_[i]) < score(paths_[*found])) found = i;
   }
   return found;
@@ -328,19 +336,11 @@ void path_set::choose_direct(time_point now) {
   }
   const bool had_one = chosen_.has_value();
   if (chosen_ && !is_valid(now, paths_[*chosen_])) chosen_.reset();
-  const auto candidate = best(now);
-  if (!candidate) {  // one in doubt is better than none
-    if (had_one && !chosen_ && relay_works_) relay().next_probe = now;
-    return;
+  if (const auto better = best(now)) {
+    chosen_ = better;
+  } else if (had_one && !chosen_ && relay_works_) {  // one in doubt is better than none
+    relay().next_probe = now;
   }
-  if (chosen_ && !in_doubt(now, paths_[*chosen_])) {
-    const auto& in_use = paths_[*chosen_];
-    const auto& other = paths_[*candidate];
-    const bool is_preferred = handicap(other.kind) < handicap(in_use.kind);
-    const auto margin = is_preferred ? hysteresis : hysteresis + in_use.rtt / 8;
-    if (score(other) + margin >= score(in_use)) return;
-  }
-  chosen_ = candidate;
 }
 
 deadline path_set::next_deadline() const {

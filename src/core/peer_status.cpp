@@ -24,13 +24,11 @@ void peer::note_path(time_point now, session& who) {
   const auto& choice = who.paths().choice();
   const auto* by = who.paths().chosen();
   const auto what = obstacle_to(now, who, own());
-  if (by == nullptr && choice.why == choice_reason::nothing_yet) {
-    if (!who.silence_due() || now < *who.silence_due()) return;
-    who.told_obstacle = static_cast<std::uint8_t>(what);
+  if (who.take_silence(now, what == obstacle::trying)) {
     const auto told = "no path: " + std::string(to_string(what)) + (relays() ? "" : ", and no relay");
     notes_.push(now, {.kind = note_kind::no_path, .name = who.name(), .text = told});
-    return;
   }
+  if (by == nullptr && choice.why == choice_reason::nothing_yet) return;
   const bool is_news = who.told_path_of != choice.since;
   const bool is_known_now = by != nullptr && by->is_relay() && what != obstacle::trying &&
                             who.told_obstacle != static_cast<std::uint8_t>(what);

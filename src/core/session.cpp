@@ -35,6 +35,24 @@ void session::revive(time_point now) {
   nat.reset();
   awaits_punch = was_punched = false;
   order_.skip();
+  is_cut_off_ = false;
+  silence_due_ = now;
+}
+
+bool session::take_silence(time_point now, bool is_trying) {
+  if (paths_.chosen() != nullptr) {
+    is_cut_off_ = false;
+    silence_due_.reset();
+    return false;
+  }
+  if (!std::exchange(is_cut_off_, true)) {
+    silence_due_ = now + silence_told_after;
+    return false;
+  }
+  if (!silence_due_ || now < *silence_due_) return false;
+  silence_due_.reset();
+  if (is_trying) silence_due_ = now + silence_asked_again;
+  return !is_trying;
 }
 
 void session::on_listed_anew(time_point now) {

@@ -62,10 +62,10 @@ std::string check_limit(const std::string& text) {
 /// Reads a number and a unit; none: it is no such amount.
 std::optional<std::uint64_t> parse_amount(std::string_view text, const amount& bounds) {
   const auto number = cli::parse_amount(text);
-  if (!number || *number > static_cast<double>(bounds.most)) return std::nullopt;
-  const auto value = static_cast<std::uint64_t>(*number);
-  const bool none = value == 0 && bounds.zero_is_none;
-  return none || (value >= bounds.least && value <= bounds.most) ? std::optional(value) : std::nullopt;
+  if (!number) return std::nullopt;
+  const bool none = *number == 0 && bounds.zero_is_none;
+  const bool is_within = *number >= static_cast<double>(bounds.least) && *number <= static_cast<double>(bounds.most);
+  return none || is_within ? std::optional(static_cast<std::uint64_t>(*number)) : std::nullopt;
 }
 
 CLI::Validator amount_of(const amount& bounds) {

@@ -269,7 +269,7 @@ void service::await_report() {
 std::string service::report() const {
   const auto& seen = engine_.counters();
   const auto& sent = server_.counters();
-  return fmt::format(
+  return spdlog::fmt_lib::format(
       "counters: clients={} clients_v2={} topics={} sockets={} joined={} joined_v2={} resumed={} refused={} "
       "replaced={} timed_out={} lists={} snapshots={} deltas={} resyncs={} messages_dropped={} bad_messages={} "
       "punches={} punches_dropped={} proven={} unproven_dropped={} relayed_packets={} relayed_bytes={} "

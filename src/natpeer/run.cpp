@@ -359,6 +359,7 @@ int run(const options& options) {
   spdlog::set_pattern("%Y-%m-%dT%H:%M:%S.%e%z %^%l%$ %v");
   spdlog::set_level(spdlog::level::from_str(options.log_level));
   nat::net::ignore_broken_pipes();
+  nat::net::let_closed_stdout_discard();
   return program(options).run();
 }
 

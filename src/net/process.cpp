@@ -34,9 +34,18 @@ void open_standard_descriptors() {
   for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; ++fd) {
     if (::fcntl(fd, F_GETFD) >= 0) continue;
     // The lowest free number is taken, which is `fd`: those below it are open by now. A stdout that was closed takes
-    // nothing, and whoever writes to it is told.
+    // nothing, and whoever prints to it is told.
     [[maybe_unused]] const int opened = ::open("/dev/null", fd == STDERR_FILENO ? O_WRONLY : O_RDONLY);
   }
+}
+
+void let_closed_stdout_discard() {
+  const int flags = ::fcntl(STDOUT_FILENO, F_GETFL);
+  if (flags < 0 || (flags & O_ACCMODE) != O_RDONLY) return;
+  const int sink = ::open("/dev/null", O_WRONLY | O_CLOEXEC);
+  if (sink < 0) return;
+  ::dup2(sink, STDOUT_FILENO);
+  ::close(sink);
 }
 
 void ignore_broken_pipes() { std::signal(SIGPIPE, SIG_IGN); }

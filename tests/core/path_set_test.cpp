@@ -163,6 +163,16 @@ TEST_F(path_set_test, moves_where_another_is_faster_by_more_than_the_hysteresis)
   EXPECT_EQ(in_use(), other);
 }
 
+TEST_F(path_set_test, one_that_may_not_replace_the_path_in_use_does_not_stand_before_one_that_may) {
+  offer({{lan, path_kind::lan}, {outside, path_kind::public_address}, {other, path_kind::public_address}});
+  echo(outside, 160ms);  // counts as 165
+  echo(lan, 170ms);
+  echo(other, 150ms);  // 155: the best, by less than an eighth
+  EXPECT_EQ(in_use(), outside);
+  for (int i = 0; i < 40; ++i) echo(lan, 160ms);  // 160: by 2 ms, and preferred
+  EXPECT_EQ(in_use(), lan);
+}
+
 TEST_F(path_set_test, a_slow_path_is_left_only_for_one_that_is_faster_by_an_eighth) {
   offer({{outside, path_kind::public_address}, {other, path_kind::public_address}});
   echo(outside, 160ms);

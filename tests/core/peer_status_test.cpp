@@ -94,9 +94,13 @@ TEST_F(peer_status_test, where_nothing_leads_to_a_peer_that_is_told_once) {
   EXPECT_EQ(of_silence()[0], "ben: no path: none of its addresses answers, and no relay");
   pass(1h);
   EXPECT_THAT(of_silence(), SizeIs(1));
+  of("ann").notes.clear();
   passes = everything();
   pass(1min);
   EXPECT_THAT(path_lines("ann"), SizeIs(1)) << "and when there is one, that";
+  passes = no_datagrams();
+  pass(1min);
+  EXPECT_THAT(of_silence(), SizeIs(1)) << "and when that is gone";
 }
 
 TEST_F(peer_status_test, input_that_reaches_nobody_is_told_each_time_that_begins) {

@@ -32,7 +32,7 @@ class NatcoordOptionsTest(ProgramTest):
                       ["--stun-port", "on"], ["--stun-port", "70000"], ["--listen", "no address"],
                       ["--max-connections", "many"], ["--max-peers", "-3"], ["--log-level", "loud"],
                       ["--relay", "maybe"], ["--relay-rate", "9k"], ["--relay-rate", "1T"], ["--relay-rate", "fast"],
-                      ["--relay-total-rate", "1001G"], ["--relay-quota", "-1"], ["--relay-quota", "999"],
+                      ["--relay-total-rate", "1001G"], ["--relay-quota", "-1"], ["--relay-quota", "0.5"], ["--relay-quota", "999"],
                       ["--relay-queue", "0"], ["--relay-queue", "18446744073709551G"], ["--unproven", "never"],
                       ["--config", "/nonexistent"], ["stray"]):
             with self.subTest(wrong):

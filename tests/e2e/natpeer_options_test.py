@@ -31,12 +31,14 @@ class NatpeerUsageTest(ProgramTest):
 
     def test_the_reason_says_what_is_wrong(self):
         section = self.path("section", "[x]\ntopic = t\n")
+        endless = self.path("endless", "a" * 500_000 + " = 1\n")
         bogus = self.path("bogus", "topic = t\nbogus = 1\n")
         for wrong, reason in ((["--topic", "t", "--topic", "u"], "--topic: one value is wanted, not 2"),
                               (["--topic"], "--topic: its value is missing"),
                               (["--topic", "t", "--wait", "-1"], '--wait: "-1" is not a number of peers, from 0 to 4096'),
                               (["--topic", "t", "--rate", "1001G"], "from 10k to 1000G"),
                               (["--config", bogus], "the config file has bogus, which is no option"),
+                              (["--config", endless], "the config file has aaa"),
                               (["--config", section], "the config file has a section [x]")):
             with self.subTest(wrong):
                 program = self.start(NATPEER, *wrong)

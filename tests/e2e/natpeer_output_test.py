@@ -7,7 +7,7 @@ import pty
 import time
 
 from support import stun
-from support.programs import ProgramTest
+from support.programs import NATPEER, ProgramTest
 from support.seed_peer import DATA, PING, HEADER, SeedPeer, UdpPeer, packet
 from support.waiting import eventually
 
@@ -129,6 +129,20 @@ class OutputTest(ProgramTest):
         seed.say("nobody reads this\n")
         self.assertEqual(peer.wait_exit(), 0)
         self.assertNotIn("natpeer:", peer.err.text())
+
+    def test_a_stdout_that_is_closed_from_the_start_takes_everything(self):
+        coordinator = self.natcoord()
+        seed = self.own(SeedPeer(coordinator, "seed"))
+        words = ["--topic", "t", "--name", "p", "--coordinator", coordinator.url(), "--stun", f"127.0.0.1:{coordinator.stun_port}"]
+        peer = self.start("sh", "-c", 'exec "$0" "$@" >&-', NATPEER, *words)
+        seed.wait_peers("p")
+        for _ in range(3):
+            count = len(seed.pings)
+            seed.say("nobody reads this\n")
+            seed.wait_pings(count + 3)
+        peer.write("it goes on\n")
+        seed.wait_data(b"it goes on\n")
+        self.assertEqual(peer.stop(), 0)
 
     def test_it_writes_at_once_and_not_only_full_buffers(self):
         peer, seed = self.pair()

@@ -202,8 +202,11 @@ class CoturnTest(ProgramTest):
                 sock.bind(("127.0.0.1", 0))
                 sock.settimeout(0.2)
 
-                def answers(sock=sock, port=port, program=program):
-                    if not program.is_running():
+                def taken(program=program):  # it then tries for ever
+                    return "Address already in use" in program.err.text() + program.out.text()
+
+                def answers(sock=sock, port=port, program=program, taken=taken):
+                    if not program.is_running() or taken():
                         return True
                     try:
                         sock.sendto(stun.message(stun.REQUEST, os.urandom(12)), (address, port))
@@ -211,8 +214,9 @@ class CoturnTest(ProgramTest):
                     except OSError:
                         return False
                 eventually(answers, "an answer from coturn")
-            if program.is_running():
+            if program.is_running() and not taken():
                 return f"{address}:{port}"
+            program.end()
         raise TooLate("coturn did not start")
 
     def test_natpeers_learn_their_addresses_from_coturn(self):

@@ -61,7 +61,8 @@ def check(arguments):
     """Names that only the command itself knows. Before anything is built for it."""
     if arguments.command == "run":
         from lab.scenarios import SCENARIOS
-        known("case", arguments.case, SCENARIOS)
+        if arguments.case not in SCENARIOS:
+            raise LabError(f"no such case: {arguments.case}; `lab list` names them")
     elif arguments.command == "grid":
         known("NAT", arguments.only, KINDS)
     elif arguments.command == "recovery":

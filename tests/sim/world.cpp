@@ -75,7 +75,7 @@ std::vector<world::participant> world::running() const {
 }
 
 verdict world::expected(const talker& from, const talker& to, bool soon) const {
-  if (!from.seals() || !to.seals()) return by_seed_protocol(from, to);
+  if (!from.seals() || !to.seals()) return by_seed_protocol(from, to, soon);
   if (!coordinator_.knows_v2()) return directly(from, to);
   // The relay reaches everybody. But over lines that lose packets it is TCP that waits for its timeouts, each twice as
   // long as the one before.
@@ -119,8 +119,10 @@ bool may_be_outdated(const talker& who) {
 }  // namespace
 
 /// It is known by its registered address alone, and so are those who speak to it.
-verdict world::by_seed_protocol(const talker& from, const talker& to) const {
+verdict world::by_seed_protocol(const talker& from, const talker& to, bool soon) const {
   if (is_blocked(from) || is_blocked(to)) return verdict::cannot;
+  // Nothing is sent again, and a line comes each second.
+  const bool loses = net_.way_out(from.machine()).loss > 0 || net_.way_out(to.machine()).loss > 0;
   const bool left_to_chance =
       from.machine().has_moved() || to.machine().has_moved() || may_be_outdated(from) || may_be_outdated(to);
   if (left_to_chance) return verdict::may;
@@ -128,7 +130,7 @@ verdict world::by_seed_protocol(const talker& from, const talker& to) const {
   const auto there = delivers({between.here}, {between.there}, between.shared());
   // Who was never heard gets little.
   const bool is_heard = !from.seals() || delivers({between.there}, {between.here}, between.shared()) == verdict::must;
-  return is_heard ? there : std::min(there, verdict::may);
+  return is_heard && !(soon && loses) ? there : std::min(there, verdict::may);
 }
 
 verdict world::directly(const talker& from, const talker& to) const {

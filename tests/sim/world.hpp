@@ -102,7 +102,7 @@ class world {
 
   /// The same of datagrams alone, without the relay.
   verdict directly(const talker& from, const talker& to) const;
-  verdict by_seed_protocol(const talker& from, const talker& to) const;
+  verdict by_seed_protocol(const talker& from, const talker& to, bool soon) const;
   bool is_lossless(const talker& from, const talker& to) const;
   template <typename Who>
   void talk(Who& who, int lines, std::uint64_t run);

@@ -19,6 +19,9 @@ duration thread_cpu_time();
 /// Gives closed standard descriptors a /dev/null, so that no socket can become "stdin". First thing in `main`.
 void open_standard_descriptors();
 
+/// A stdout that was closed at the start takes what it gets, and drops it: for who has more to do than to print.
+void let_closed_stdout_discard();
+
 /// Makes a write to a pipe or socket that nobody reads an error (EPIPE) instead of the program's end.
 void ignore_broken_pipes();
 

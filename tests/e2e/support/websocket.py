@@ -122,6 +122,13 @@ class Connection:
             if [peer["name"] for peer in peers] == list(names):
                 return peers
 
+    def entry_of(self, name):
+        """What the first list that has this name says of it."""
+        while True:
+            for peer in self.next_list():
+                if peer["name"] == name:
+                    return peer
+
     def wait_closed(self):
         """Reads on until the other side closes; the Closed that tells how."""
         while True:
