@@ -138,8 +138,11 @@ TEST_F(stdio_test, closed_standard_descriptors_become_dev_null) {
     for (const int fd : {0, 1, 2}) ::close(fd);
     open_standard_descriptors();
     char byte = 'x';
-    const bool good = ::read(0, &byte, 1) == 0 && ::write(1, &byte, 1) == 1 && ::write(2, &byte, 1) == 1;
-    ::_exit(good ? 0 : 1);
+    const bool silent = ::read(0, &byte, 1) == 0 && ::write(2, &byte, 1) == 1;
+    const bool refuses = ::write(1, &byte, 1) == -1;  // whoever prints there is told
+    let_closed_stdout_discard();
+    const bool discards = ::write(1, &byte, 1) == 1;
+    ::_exit(silent && refuses && discards ? 0 : 1);
   }
   int status = -1;
   ASSERT_EQ(::waitpid(child, &status, 0), child);
@@ -153,6 +156,7 @@ TEST_F(stdio_test, open_standard_descriptors_stay_what_they_are) {
     ::dup2(ends.ours.fd(), 1);
     ::close(0);
     open_standard_descriptors();
+    let_closed_stdout_discard();
     char byte = 'x';
     ::_exit(::read(0, &byte, 1) == 0 && ::write(1, "still a pipe", 12) == 12 ? 0 : 1);
   }
