@@ -40,8 +40,8 @@ class session {
   // PINGs and DATA count apart. A window holds what two paths of different speed put out of order.
   static constexpr std::size_t ping_window = 1024;
   static constexpr std::size_t data_window = 8192;
-  // While somebody else claims the name, PINGs name no recipient, so that whoever is there answers; so long after the
-  // last claim.
+  // While somebody else claims the name, each second PING that answers nobody names no recipient, so that whoever is
+  // there answers; so long after the last claim.
   static constexpr duration claim = std::chrono::seconds(5);
   // A challenge is echoed for so long: the answer to it, and what else leaves meanwhile. Later it would prove a path
   // that may be dead by then.
@@ -50,15 +50,16 @@ class session {
   static constexpr allowance answering{40, std::chrono::seconds(1), 80};
   // So many PINGs in a row tell which DATA is the first, as one may be lost.
   static constexpr std::uint64_t introductions = 3;
+  // Of a peer that nothing leads to the user is told then: its addresses were tried for four seconds, and it had five
+  // to tell them. While something may still lead to it that is put off.
+  static constexpr duration silence_told_after = std::chrono::seconds(10);
+  static constexpr duration silence_asked_again = std::chrono::seconds(1);
 
   session(std::string name, const name_tag& tag, time_point now)
       : name_(std::move(name)), tag_(tag), since_(now), listed_since_(now), silence_due_(now) {}
 
   /// It is listed again.
   void revive(time_point now);
-
-  static constexpr duration silence_told_after = std::chrono::seconds(10);
-  static constexpr duration silence_asked_again = std::chrono::seconds(1);  // while something may still lead to it
 
   const std::string& name() const { return name_; }
   const name_tag& tag() const { return tag_; }

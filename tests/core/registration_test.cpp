@@ -1,48 +1,23 @@
 // With a server that knows section 1 alone: it refuses the first registration, which has no address.
-#include "nat/registration.hpp"
-
-#include "plain_random.hpp"
+#include "registration_fixture.hpp"
 
 #include <string>
 #include <utility>
 #include <vector>
 
-#include <gmock/gmock.h>
-#include <gtest/gtest.h>
-
 namespace nat {
 namespace {
 
-using namespace std::chrono_literals;
-namespace events = coordinator_events;
-using command = coordinator_command;
-using testing::ElementsAre;
 using testing::HasSubstr;
-using testing::IsEmpty;
 
-const endpoint here{ip_address::parse("203.0.113.7").value(), 4000};
-const endpoint elsewhere{ip_address::parse("203.0.113.8").value(), 4000};
-const endpoint coordinator_at{ip_address::parse("198.51.100.1").value(), 6969};
-
-class registration_test : public testing::Test {
+class registration_test : public registration_fixture {
  protected:
   /// What it wants done since the last look.
   std::vector<command> commands() {
     auto out = std::exchange(pending, {});
-    while (const auto next = client.next_command()) out.push_back(*next);
+    for (const auto next : registration_fixture::commands()) out.push_back(next);
     return out;
   }
-  std::string event() {
-    const auto next = client.next_event();
-    if (!next) return "none";
-    if (std::holds_alternative<registration_events::registered>(*next)) return "registered";
-    if (std::holds_alternative<registration_events::left>(*next)) return "left";
-    if (const auto* why = std::get_if<registration_events::rejected>(&*next)) return "rejected: " + why->reason;
-    const auto& retry = std::get<registration_events::retry_later>(*next);
-    wait = retry.wait;
-    return "retry: " + retry.reason;
-  }
-  void tell(const coordinator_event& what) { client.on_event(now, what); }
   /// The coordinator is reached, and says once more that it wants an address if it is asked.
   void reach(const endpoint& remote = coordinator_at) {
     commands();
@@ -54,16 +29,6 @@ class registration_test : public testing::Test {
     EXPECT_THAT(commands(), ElementsAre(command::connect));
     tell(events::reached{remote});
   }
-  void pass(duration time) {
-    const auto end = now + time;
-    while (client.next_deadline() && *client.next_deadline() <= end) {
-      now = std::max(now, *client.next_deadline());
-      client.on_time(now);
-      if (!client.next_deadline() || *client.next_deadline() > now) continue;
-      FAIL() << "a deadline in the past would spin";
-    }
-    now = end;
-  }
   void register_now() {
     client.start();
     reach();
@@ -73,11 +38,7 @@ class registration_test : public testing::Test {
     ASSERT_EQ(event(), "registered");
   }
 
-  plain_random random;
-  registration client{random};
-  time_point now{1h};
   std::vector<command> pending;  ///< seen by `reach`, not by the test
-  duration wait{};
 };
 
 TEST_F(registration_test, reaches_the_coordinator_and_asks_for_the_address_at_the_same_time) {
