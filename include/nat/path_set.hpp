@@ -1,8 +1,7 @@
 // The ways to one peer: which are tried, which work, which one DATA takes (design, 2.3). Candidates of all kinds are
 // tried side by side; the relay carries until one of them works.
 //
-//   offered or learned --PINGs, dense at first--> its challenge came back: valid --silence--> in doubt --> lost, tried
-//   again
+//   offered or learned --dense PINGs--> its challenge came back: valid --silence--> in doubt --> lost, tried again
 #pragma once
 
 #include "nat/endpoint.hpp"

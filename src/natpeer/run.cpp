@@ -1,13 +1,14 @@
 // START READING HERE: natpeer's whole route. Each pump awaits one thing, tells the engine, and does what the engine
 // says.
 //
-//   stdin        pump_input    ->  peer::on_input        :
-//   the network  pump_network  ->  peer::on_datagram     :  act():  datagrams -> udp_link
-//   coordinator  coordinator_link -> peer::on_coordinator :         commands, messages, relayed packets ->
-//   coordinator_link interfaces   pump_interfaces -> peer::on_interfaces  :          output    -> pump_output -> stdout
-//   the clock    wake          ->  peer::on_time         :          notes     -> the log
-//   signals      on_signal     ->  peer::leave           :
-//   who asks     status_       ->  peer::status          :
+//   stdin        pump_input       ->  peer::on_input        :
+//   the network  pump_network     ->  peer::on_datagram     :  act():  datagrams             -> udp_link
+//   coordinator  coordinator_link ->  peer::on_coordinator  :          commands, messages,
+//                                                           :          relayed packets       -> coordinator_link
+//   interfaces   pump_interfaces  ->  peer::on_interfaces   :          output, pump_output   -> stdout
+//   the clock    wake             ->  peer::on_time         :          notes                 -> the log
+//   signals      on_signal        ->  peer::leave           :
+//   who asks     status_          ->  peer::status          :
 //
 // A byte from stdin goes pump_input, peer::on_input, sender::pump, outbox, send_datagrams (or relay_queue,
 // coordinator_link::send_waiting); on the other side pump_network (or coordinator_link::converse), peer::on_datagram,
@@ -153,9 +154,8 @@ int program::run() {
   io_.run();
   const auto& counters = engine_.counters();
   spdlog::debug(
-      "sent {} DATA; received {} DATA ({} from strangers and {} for lack of room dropped), {} PING; dropped {} "
-      "malformed, {} "
-      "unsealed, {} forged, {} of other topics",
+      "sent {} DATA; received {} DATA ({} from strangers and {} for lack of room dropped), {} PING; "
+      "dropped {} malformed, {} unsealed, {} forged, {} of other topics",
       engine_.packets_sent(), counters.data_received, counters.data_unlisted, counters.data_overflow,
       counters.pings_received, counters.malformed, counters.unsealed, counters.forged, counters.other_topic);
   const auto& ended = *engine_.ended();
