@@ -13,8 +13,8 @@ RANKS = [
     ["endpoint", "random", "token_bucket"],
     ["topic_keys"],
     # one format or one mechanism each
-    ["address_tokens", "backoff", "coordinator_url", "join_query", "list_pacer", "note", "outbox", "output_format", "pacer",
-     "relay_meter", "reorder_buffer", "replay_window", "roster", "stun", "unproven_allowance", "v2_messages", "wire"],
+    ["address_tokens", "backoff", "bbr", "coordinator_url", "join_query", "list_pacer", "note", "outbox", "output_format",
+     "pacer", "relay_meter", "reorder_buffer", "replay_window", "roster", "stun", "unproven_allowance", "v2_messages", "wire"],
     ["challenges", "relay_frame", "seal", "v2_client"],  # a format within another
     ["topic_roster"],  # rosters of clients
     # one conversation or one table each
@@ -28,7 +28,8 @@ RANKS = [
 ]
 RANK = {name: rank for rank, names in enumerate(RANKS) for name in names}
 # A class whose code fills several files: file -> header.
-PART_OF = {"coordinator_v2": "coordinator", "peer_coordinator": "peer", "peer_packets": "peer", "peer_status": "peer"}
+PART_OF = {"bbr_phases": "bbr", "coordinator_v2": "coordinator", "peer_coordinator": "peer", "peer_packets": "peer",
+           "peer_status": "peer"}
 ENGINE_RANK = len(RANKS) - 1
 # What net may use of the core: words, addresses and formats; nothing that decides.
 NET_RANK = RANK["seal"]
