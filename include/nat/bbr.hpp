@@ -58,6 +58,10 @@ class bbr {
   // lost.
   static constexpr int queue_share = 16;
   static constexpr std::uint64_t unexplained_share = 5;
+  // While probing raises what is delivered by so much a round, it goes on in spite of more losses.
+  static constexpr double gaining_growth = 1.08;
+  static constexpr double gaining_loss = 0.1;
+  static constexpr std::uint64_t gaining_divisor = 4;  // of the window: what the long-term bound grows by a round then
   // Startup ends when so many packets were lost in a round, of which more than the threshold (draft, 5.3.1.3).
   static constexpr int startup_losses = 6;
   // It fills the path when it grows by less than a quarter for three rounds (draft, 5.3.1.2).
@@ -156,7 +160,7 @@ class bbr {
   void check_slower_path();
   bool queue_is_seen() const;
   std::uint64_t lost_since(const packet_state& packet) const { return static_cast<std::uint32_t>(lost_) - packet.lost; }
-  static bool is_too_lossy(std::uint64_t lost, std::uint64_t of);
+  bool is_too_lossy(std::uint64_t lost, std::uint64_t of) const;
   static std::uint64_t scaled(std::uint64_t bytes, double by) {
     return static_cast<std::uint64_t>(static_cast<double>(bytes) * by);
   }
@@ -225,6 +229,7 @@ class bbr {
   bool was_window_limited_ = false;
   round_signals round_;  ///< so far
   round_signals finished_round_;
+  bool gaining_ = false;  ///< the last round delivered more than the one before
   int slower_count_ = 0;
   double slower_rate_ = 0;
 

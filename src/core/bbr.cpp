@@ -172,6 +172,7 @@ void bbr::update_round() {
   start_round();
   ++round_count_;
   ++rounds_since_probe_;
+  gaining_ = round_.rate >= finished_round_.rate * gaining_growth;
   finished_round_ = std::exchange(round_, {});
 }
 
@@ -179,8 +180,9 @@ void bbr::update_round() {
 
 bool bbr::queue_is_seen() const { return !min_rtt_ || latest_rtt_ > *min_rtt_ + *min_rtt_ / queue_share; }
 
-bool bbr::is_too_lossy(std::uint64_t lost, std::uint64_t of) {
-  return static_cast<double>(lost) > loss_threshold * static_cast<double>(of);
+bool bbr::is_too_lossy(std::uint64_t lost, std::uint64_t of) const {
+  const bool worth_it = gaining_ && (phase_ == phase::up || phase_ == phase::startup);
+  return static_cast<double>(lost) > (worth_it ? gaining_loss : loss_threshold) * static_cast<double>(of);
 }
 
 void bbr::update_latest_signals() {

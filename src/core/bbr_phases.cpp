@@ -161,6 +161,7 @@ void bbr::raise_slope() {
   const auto growth = datagram_size_ << up_rounds_;
   up_rounds_ = std::min(up_rounds_ + 1, longest_up_slope);
   up_divisor_ = std::max<std::uint64_t>(window_ / growth, 1);
+  if (gaining_) up_divisor_ = std::min(up_divisor_, gaining_divisor);
 }
 
 void bbr::on_inflight_too_high(time_point now, std::uint64_t in_flight, bool app_limited) {
