@@ -30,9 +30,11 @@ enum class note_kind {
   no_path,           ///< nothing has led to `name` so far: `text`
   alone_with_key,    ///< nobody else is in this keyed topic; `text` is the key's fingerprint
   later_version,     ///< somebody sends packets of a later version
+  left_behind,       ///< `name` was too slow, or away for too long: it does not get all of what we send
+  gap,               ///< `text` packets of `name` will never come
   input_open,        ///< stdin is read from now on; `text` says how many peers were heard
   input_lost,        ///< stdin is read, and reaches nobody
-  output_full,       ///< whoever reads stdout is too slow: DATA is being dropped
+  output_full,       ///< whoever reads stdout is too slow: DATA of seed peers is being dropped
   notes_suppressed,  ///< `text` notes were left out
 };
 

@@ -1,4 +1,5 @@
-// Datagrams that an engine wants sent, in order: each encoded once, addressed to any number of endpoints.
+// Datagrams that an engine wants sent, in order: each encoded once, here or elsewhere, addressed to any number of
+// endpoints.
 #pragma once
 
 #include "nat/bytes.hpp"
@@ -12,15 +13,16 @@ namespace nat {
 
 class outbox {
  public:
-  // Room for one PING to each of 4096 peers and a DATA burst to each of them. What does not fit is refused; PINGs and
-  // STUN requests are repeated anyway, and stdin waits.
+  // Room for one PING to each of 4096 peers and a burst of a seed peer's DATA to each of them. What does not fit is
+  // refused; PINGs and STUN requests are repeated anyway, and stdin waits.
   static constexpr std::size_t max_bytes = 2U << 20;
   static constexpr std::size_t max_datagrams = 32'768;
 
   /// One encoded packet.
   struct packet_ref {
-    std::uint32_t offset;
-    std::uint32_t size;
+    const std::uint8_t* elsewhere = nullptr;  ///< null: it is kept here
+    std::uint32_t offset = 0;
+    std::uint32_t size = 0;
   };
   struct entry {
     packet_ref packet;
@@ -37,6 +39,10 @@ class outbox {
   /// Appends a packet as it is. Requires `has_room`.
   packet_ref append(byte_view bytes);
   void send(packet_ref packet, const endpoint& to);
+  /// A packet that is kept elsewhere, at least until the outbox is empty.
+  void send(byte_view packet, const endpoint& to) {
+    send({packet.data(), 0, static_cast<std::uint32_t>(packet.size())}, to);
+  }
 
   /// What is held, sent or not, against `max_bytes` and `max_datagrams`.
   std::size_t held_bytes() const { return bytes_.size(); }
@@ -45,7 +51,10 @@ class outbox {
   bool empty() const { return sent_ == entries_.size(); }
   std::size_t size() const { return entries_.size() - sent_; }
   const entry& at(std::size_t i) const { return entries_[sent_ + i]; }
-  byte_view bytes(const entry& of) const { return {bytes_.data() + of.packet.offset, of.packet.size}; }
+  byte_view bytes(const entry& of) const {
+    const auto* at = of.packet.elsewhere != nullptr ? of.packet.elsewhere : bytes_.data() + of.packet.offset;
+    return {at, of.packet.size};
+  }
 
   /// The first `count` datagrams are done with. Space is reused once all are; nothing is allocated again for it.
   void consume(std::size_t count);

@@ -2,11 +2,13 @@
 // clock.
 //
 // The rooms it joins: stun_client and nat_probe (our public address and our NAT), registration (the coordinator),
-// topic_view and peer_table (who is there), session (one peer of ours, its paths), sender (stdin to datagrams),
-// receiver (datagrams to stdout).
+// topic_view and peer_table (who is there), session (one peer of ours, its paths, the two streams), sender (stdin to
+// datagrams), receiver (datagrams to stdout).
 //
 //   peer.cpp              input, output, time, and what the rooms tell each other
-//   peer_packets.cpp      packets from and to other peers
+//   peer_packets.cpp      packets from other peers
+//   peer_pings.cpp        packets to them, but for DATA
+//   peer_streams.cpp      who has how much of whose stream
 //   peer_coordinator.cpp  the coordinator, and what it says about others
 //   peer_status.cpp       what the user is told of the paths
 #pragma once
@@ -50,9 +52,14 @@ struct peer_config {
   std::size_t wait_for = 1;                                 ///< peers before stdin is read
   input_mode input = input_mode::bytes;
   output_mode output = output_mode::raw;
-  std::optional<duration> quit_on_eof;  ///< end so long after the last packet
-  std::uint64_t rate = 20'000'000;      ///< bit/s to each peer, headers included
+  std::optional<duration> quit_on_eof;  ///< end when all peers have all of stdin, or none of them has more for so long
+  bool quit_on_end = false;             ///< read no stdin, and end when all senders have ended and it is written
+  duration slow_peer = std::chrono::minutes(5);  ///< who gets no further for so long is left behind
+  bool drops_slow_peers = false;                 ///< it is, as soon as others wait for it
+  std::string from;                              ///< only what this peer sends is written; empty: all of them
+  std::uint64_t rate = 0;  ///< bit/s to each peer at most, headers included; 0: what its path carries
   std::uint64_t seed_rate = default_seed_rate;
+  std::size_t memory = 64U << 20;  ///< bytes of our stream that are kept, and as many of what others send
 };
 
 /// How the program ends; `reason` is one line for the user, empty where all is well.
@@ -65,9 +72,9 @@ struct ending {
 struct peer_counters {
   std::uint64_t data_received = 0;
   std::uint64_t data_unlisted = 0;    ///< dropped: the source is in no list
-  std::uint64_t data_overflow = 0;    ///< dropped: stdout is not read
-  std::uint64_t data_duplicate = 0;   ///< dropped: it came by another path, or was played again
-  std::uint64_t data_late = 0;        ///< dropped: what follows it was written already
+  std::uint64_t data_overflow = 0;    ///< dropped: a seed peer's, and stdout is not read
+  std::uint64_t data_duplicate = 0;   ///< dropped: it came by another path, was sent again, or was played again
+  std::uint64_t data_early = 0;       ///< dropped: more than may be under way, or before it was told where they begin
   std::uint64_t data_unexpected = 0;  ///< dropped: its sender has not echoed our challenge in this run
   std::uint64_t pings_received = 0;
   std::uint64_t pings_unlisted = 0;
@@ -87,10 +94,15 @@ class peer {
 
   /// Backpressure: stdin is read only while this holds, at most `input_splitter::max_chunk` bytes at a time.
   bool wants_input() const;
+  /// Whether stdin is read at all.
+  bool reads_input() const { return !config_.quit_on_end; }
   void on_input(time_point now, byte_view chunk);
   void on_input_end(time_point now);
 
+  /// `flush` is due after it, or after several that came together.
   void on_datagram(time_point now, unix_millis wall, const endpoint& from, byte_view datagram);
+  /// What came together is answered together.
+  void flush(time_point now);
   /// A datagram came to the socket that `next_aside` is sent from.
   void on_aside(time_point now, const endpoint& from, byte_view datagram);
   /// ICMP says that nobody listens at this address, to which something was sent.
@@ -113,9 +125,11 @@ class peer {
 
   // What to do now.
   const outbox& datagrams() const { return outbox_; }
+  /// Whether `next_output` is to be called, after what it gave before is written.
   bool has_output() const { return receiver_.has_output(); }
-  void swap_output(std::vector<std::uint8_t>& empty) { receiver_.swap_output(empty); }
-  /// Whether all that was received is written.
+  /// Fills `empty` with bytes for stdout. It may stay empty. `on_output_written` tells how far they are written.
+  void next_output(std::vector<std::uint8_t>& empty) { receiver_.next_output(empty, sessions_); }
+  /// Whether all that was received in order is written.
   bool output_drained() const { return receiver_.drained(); }
   /// A datagram to send from another socket than the one for everything else.
   std::optional<nat_probe_request> next_aside();
@@ -133,13 +147,14 @@ class peer {
   const std::optional<ending>& ended() const { return ending_; }
 
   /// Everything that grows, and how far it may.
-  std::array<queue_level, 11> queues() const;
+  std::array<queue_level, 12> queues() const;
   const peer_counters& counters() const { return counters_; }
   status_report status(time_point now) const;
   const peer_table& seeds() const { return table_; }
   const session_table& sessions() const { return sessions_; }
   const topic_keys& keys() const { return keys_; }
   std::uint64_t packets_sent() const { return sender_.packets(); }
+  const send_log& log() const { return sender_.log(); }
 
  private:
   // However long and restless a coordinator's lists are: 4096 PINGs a second, the seed's interval for a topic of 1000,
@@ -156,6 +171,10 @@ class peer {
   // Nobody else in a keyed topic by then: the key may be another.
   static constexpr duration lonely_after = std::chrono::seconds(10);
 
+  // With --quit-on-end: a sender is asked so often, and for so long, whether it knows that all is written.
+  static constexpr duration confirm_interval = std::chrono::milliseconds(100);
+  static constexpr duration confirm_patience = std::chrono::seconds(2);
+
   // peer_packets.cpp
   struct arrival {
     time_point now;
@@ -167,11 +186,27 @@ class peer {
   void on_sealed_ping(const arrival& how, const ping_header& ping);
   void on_sealed_data(const arrival& how, const data_header& header, byte_view datagram);
   session* session_of(const arrival& how, const ping_header& ping);
-  void release_held(time_point now, session& who);
   void remove_session(time_point now, std::string_view name);
   void on_session_changed(time_point now, session& who);
   void write_out(time_point now, const output_source& source, byte_view payload);
-  unix_millis wall_at(time_point when) const;
+
+  // peer_streams.cpp
+  bool send_on_route(time_point now, session& who, ping_header header);
+  void acknowledge(time_point now, session& who);
+  void ask_for_stream(time_point now, session& who);
+  void on_acknowledgement(const arrival& how, session& who, const ping_header& ping);
+  void on_stream(const arrival& how, session& who, const ping_header& ping);
+  void announce(time_point now, session& who);
+  bool tell_stream(time_point now, session& who, std::uint8_t flags);
+  void pump(time_point now);
+  void check_end(time_point now);
+  void check_senders(time_point now);
+  void confirm(time_point now, session& who);
+  std::vector<std::string> unfinished(time_point now, bool waited_for) const;
+  std::string unkept_promise(time_point now);
+  bool is_ending() const { return ending_ || registration_.is_leaving(); }
+
+  // peer_pings.cpp
   void ping(time_point now, const endpoint& to);
   bool ping(time_point now, session& who, path& on, bool wants_answer);
   bool wants_ping(time_point now, const known_peer& to);
@@ -245,9 +280,7 @@ class peer {
   std::deque<coordinator_command> commands_;
   std::deque<std::string> messages_;
   std::optional<nat_probe_request> aside_;
-  std::vector<std::uint8_t> payload_;  ///< of the packet at hand
-  time_point wall_known_at_{};         ///< when it was `wall_`
-  unix_millis wall_ = 0;
+  std::vector<std::uint8_t> scratch_;  ///< for a payload whose place is in two parts
   std::vector<start_gate::awaited> awaited_;
 
   // Where we are.
@@ -268,7 +301,11 @@ class peer {
   bool gate_was_open_ = false;
   bool output_is_full_ = false;
   bool input_ended_ = false;
-  deadline quit_at_;
+  bool has_everything_ = false;  ///< with --quit-on-end
+  deadline senders_due_;         ///< when `check_senders` has something to do
+  deadline confirmed_by_;        ///< with --quit-on-end: all is written, and its senders are told until then
+  bool awaits_end_ = false;      ///< with --quit-on-eof: all of stdin is sealed
+  deadline progress_at_;         ///< when some peer last had more of our stream, once stdin has ended
   deadline lonely_at_;
   bool was_lonely_ = false;  ///< `lonely_at_` was set once
   bool said_later_version_ = false;
@@ -277,7 +314,8 @@ class peer {
   std::size_t ping_turn_ = 0;
   deadline next_ping_;
   std::uint64_t unaddressed_pings_ = 0;
-  std::string failure_;  ///< why `leave` was called, where that was no wish of the user
+  std::uint64_t relay_rate_ = 0;  ///< bit/s, as the coordinator says; 0: no bound
+  ending last_words_;             ///< what `ending_` will be once the coordinator is told
   std::optional<ending> ending_;
 };
 

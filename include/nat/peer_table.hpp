@@ -42,6 +42,7 @@ struct known_peer {
   name_tag tag{};            ///< what a PING of its shows, should it be one of ours
   bool is_ours = false;      ///< it has proved to be: a session takes care of it
   pacer budget{default_seed_rate};
+  std::uint64_t next_data = 0;  ///< the number of the DATA packet that it gets next; 0: it has got none
 
   /// It is there, and takes what we send.
   bool has_consent(time_point now) const { return heard && !unreachable && now - last_heard < consent; }

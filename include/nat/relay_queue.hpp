@@ -2,7 +2,6 @@
 #pragma once
 
 #include "nat/relay_frame.hpp"
-#include "nat/time.hpp"
 
 #include <cstddef>
 #include <cstdint>
@@ -20,21 +19,16 @@ class relay_queue {
 
   // What 20 Mbit/s sends in 100 ms. More would only wait in front of what is newer.
   static constexpr std::size_t max_bytes = 256U << 10;
-  // A connection that takes nothing for so long holds nobody up any more: what does not fit is dropped.
-  static constexpr duration patience = std::chrono::milliseconds(500);
   // PINGs do not wait behind DATA: how long one takes is what tells whether the relay works.
   static constexpr std::size_t max_pings = 1024;
 
-  /// Whether DATA should wait: the queue is full, and the connection still moves.
-  bool holds_up(time_point now) const { return is_full() && now < moved_at_ + patience; }
-  /// When `holds_up` ends at the latest.
-  deadline next_deadline() const { return is_full() ? deadline{moved_at_ + patience} : std::nullopt; }
-
+  /// Whether DATA has to wait until the connection has taken some.
+  bool is_full() const { return bytes_ + max_relay_upload > max_bytes; }
   /// A packet for these clients, in as many frames as their number needs; dropped and counted where there is no room.
-  void push(time_point now, std::span<const peer_id> to, byte_view packet);
+  void push(std::span<const peer_id> to, byte_view packet);
   /// A PING for this client; false: there is no room.
   bool push_ping(peer_id to, byte_view packet);
-  std::optional<frame> next(time_point now);
+  std::optional<frame> next();
   void clear();
 
   bool empty() const { return frames_.empty() && pings_.empty(); }
@@ -43,12 +37,9 @@ class relay_queue {
   std::uint64_t dropped() const { return dropped_; }
 
  private:
-  bool is_full() const { return bytes_ + max_relay_upload > max_bytes; }
-
   std::deque<frame> pings_;
   std::deque<frame> frames_;
   std::size_t bytes_ = 0;
-  time_point moved_at_{};  ///< when a frame was last taken, or the queue was last empty
   std::uint64_t dropped_ = 0;
 };
 

@@ -49,6 +49,11 @@ enum class payload_cipher : std::uint8_t { aes_256_gcm = 1, chacha20_poly1305 = 
 /// The payload's tag covers the payload and this header, without the tag itself. Unknown flags and whatever stands in
 /// the reserved bytes are ignored, and covered.
 struct data_header {
+  // Flags.
+  static constexpr std::uint8_t continues = 0x01;   ///< the record goes on in the next packet
+  static constexpr std::uint8_t open_ended = 0x02;  ///< of a stream of bytes: the next packet may go on with this line
+  static constexpr std::uint8_t ends = 0x04;        ///< the stream ends here; no payload
+
   sender_id sender = 0;
   std::uint64_t number = 0;  ///< counts this sender's DATA packets from 1; never used for two payloads
   std::uint64_t offset = 0;  ///< in the sender's stream, in bytes: where this payload begins
@@ -60,10 +65,57 @@ struct data_header {
 
 struct ping_introduction {
   name_tag name{};
-  std::uint64_t first_data = 0;  ///< 0: none sent yet
 };
 struct ping_reflection {
   endpoint seen;
+};
+
+/// Which DATA packets of the recipient have come, and how many more may: a PING of a kind of its own.
+///
+///    28       36       44            48       52        56          58      62                 80
+///   +--------+--------+-------------+--------+---------+-----------+-------+------------------+
+///   | next   | limit  | limit -     | delay  | newest -| duplicates| from -| runs (18)        |
+///   |        |        | written     |        | next    |           | next  |                  |
+///   +--------+--------+-------------+--------+---------+-----------+-------+------------------+
+struct ping_acknowledgement {
+  // Flags.
+  static constexpr std::uint8_t revoked = 0x04;  ///< what was acknowledged from `next` on was thrown away again
+  static constexpr std::uint8_t refused = 0x08;  ///< the stream is not taken any further
+  /// DATA came, and it is not known where it begins; nothing else counts.
+  static constexpr std::uint8_t unknown = 0x10;
+
+  static constexpr std::size_t runs_size = 18;
+
+  std::uint64_t next = 0;        ///< each packet below this number has come, or is not for us
+  std::uint64_t limit = 0;       ///< stream offset up to which payloads may be sent
+  std::uint32_t unwritten = 0;   ///< all payloads up to offset `limit - unwritten` are written to stdout
+  std::uint32_t delay = 0;       ///< microseconds since `newest` came
+  std::int32_t newest = 0;       ///< the packet that came last: `next + newest`; `no_newest`: none did
+  std::uint16_t duplicates = 0;  ///< packets that came once too often, modulo 2^16
+  std::uint32_t from = 0;        ///< `runs` begin with the number `next + from`
+  /// Lengths of runs of numbers that have not come and that have, in turn, the first may be 0; each as LEB128, the
+  /// least significant 7 bits first. What they do not tell of is told elsewhere.
+  std::array<std::uint8_t, runs_size> runs{};
+
+  static constexpr std::int32_t no_newest = INT32_MIN;
+};
+
+/// About the sender's stream to the recipient: a PING of a kind of its own, which is answered by an acknowledgement.
+///
+///    28       36       44       52          60     80
+///   +--------+--------+--------+-----------+------+
+///   | first  | offset | next   | confirmed | 0    |
+///   +--------+--------+--------+-----------+------+
+struct ping_stream {
+  // Flags.
+  static constexpr std::uint8_t will_end = 0x04;  ///< the sender ends when all have its stream (--quit-on-eof)
+  static constexpr std::uint8_t lossy = 0x08;     ///< what is late is left out (--live)
+  static constexpr std::uint8_t leaves = 0x10;    ///< the sender says goodbye: nothing follows
+
+  std::uint64_t first = 0;      ///< no packet below this number is for the recipient, or will come any more
+  std::uint64_t offset = 0;     ///< where that packet's payload begins, or will begin
+  std::uint64_t next = 0;       ///< the number that will be used next
+  std::uint64_t confirmed = 0;  ///< stream offset up to which the sender knows that all is written
 };
 
 /// The sealed header of a PING, for one recipient:
@@ -77,11 +129,15 @@ struct ping_reflection {
 ///   | echo         | timestamp    | its echo     | 28 bytes, by kind                              |
 ///   +--------------+--------------+--------------+------------------------------------------------+
 ///
-///   kind 2, introduction: name tag (16) | number of the first DATA packet for the recipient (8) | 0 (4)
+///   kind 2, introduction: name tag (16) | 0 (12)
 ///   kind 3, reflection:   address the sender sees the recipient at: IPv6 or mapped IPv4 (16), port (2) | 0 (10)
+///
+/// Behind the recipient id the kinds 4, acknowledgement, and 5, stream, have a layout of their own: see there.
 struct ping_header {
   using introduction = ping_introduction;
   using reflection = ping_reflection;
+  using acknowledgement = ping_acknowledgement;
+  using stream = ping_stream;
 
   // Flags.
   static constexpr std::uint8_t wants_answer = 0x01;  ///< answer at once, on the path this came by
@@ -96,7 +152,10 @@ struct ping_header {
   std::uint32_t timestamp_echo = 0;  ///< the recipient's last timestamp plus the time since it came; 0: none
   std::uint8_t flags = 0;
   std::uint8_t newest_version = seal_version;  ///< the newest that the sender can read; at least this packet's
-  std::variant<introduction, reflection> body;
+  std::variant<introduction, reflection, acknowledgement, stream> body;
+
+  /// Whether it asks for an echo and echoes: kinds 2 and 3 do.
+  bool is_about_path() const { return body.index() < 2; }
 };
 
 using sealed_header = std::variant<data_header, ping_header>;

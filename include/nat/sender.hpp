@@ -1,5 +1,5 @@
-// From stdin to the peers: waits until they are there, cuts the input into packets, seals each once, paces them,
-// addresses each to everyone.
+// From stdin to the peers: waits until they are there, cuts the input into packets, seals each once into the log, and
+// lets each peer's delivery say what leaves when. Seed peers get each packet once, as it is made.
 #pragma once
 
 #include "nat/input_splitter.hpp"
@@ -9,57 +9,37 @@
 #include "nat/random.hpp"
 #include "nat/relay_queue.hpp"
 #include "nat/seal.hpp"
+#include "nat/send_log.hpp"
 #include "nat/session_table.hpp"
+#include "nat/start_gate.hpp"
 #include "nat/unproven_allowance.hpp"
 
 #include <algorithm>
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
-#include <optional>
+#include <functional>
 #include <span>
 #include <utility>
 #include <vector>
 
 namespace nat {
 
-/// Holds stdin back until the first peers can hear us: so many are listed, and everyone listed at that moment is ready
-/// or was waited for `patience`. Once open it stays open.
-class start_gate {
- public:
-  static constexpr duration patience = std::chrono::seconds(2);
-
-  struct awaited {
-    time_point known_since;
-    bool ready = false;  ///< it was heard, or, if it is ours, takes our DATA
-  };
-
-  explicit start_gate(std::size_t wait_for) : wait_for_(wait_for), open_(wait_for == 0) {}
-
-  bool is_open() const { return open_; }
-  /// To be called when peers come, go or get ready, and at `next_deadline`.
-  void update(time_point now, std::span<const awaited> peers);
-  deadline next_deadline() const { return open_ ? std::nullopt : wake_; }
-
- private:
-  std::size_t wait_for_;
-  bool open_;
-  std::optional<time_point> counted_at_;  ///< when enough were listed; who came later is not waited for
-  deadline wake_;
-};
-
 class sender {
  public:
+  // Who left without a word may come back, and goes on where it was.
+  static constexpr duration keeps_for_return = std::chrono::seconds(30);
+
   struct limits {
-    std::uint64_t rate = 0;                       ///< bit/s to each peer
+    std::uint64_t rate = 0;                       ///< bit/s to each peer; 0: what its path carries
     std::uint64_t seed_rate = default_seed_rate;  ///< bit/s, where everyone is a seed peer
     std::size_t wait_for = 1;
+    std::size_t log_bytes = 64U << 20;
+    duration slow_peer = std::chrono::minutes(5);  ///< without progress: it is left behind
+    bool drops_slow_peers = false;                 ///< it is, once the log is full
   };
 
-  sender(input_mode mode, const limits& bounds)
-      : gate_(bounds.wait_for),
-        splitter_(mode),
-        pacer_(bounds.rate),
-        seed_pacer_(std::min(bounds.rate, bounds.seed_rate)) {}
+  sender(input_mode mode, const limits& bounds);
 
   /// Everyone whom a packet goes to, and where it is put.
   struct surroundings {
@@ -71,59 +51,97 @@ class sender {
     outbox& out;
     relay_queue& relay;
     unproven_allowance& unproven;  ///< of DATA
+    std::uint64_t relay_rate = 0;  ///< bit/s that the relay takes of us; 0: no bound
+    /// Tells this peer where the stream begins for it; false: that cannot leave now.
+    std::function<bool(session&)> tell;
   };
 
   bool wants_input() const { return gate_.is_open() && splitter_.wants_input(); }
   void on_input(byte_view chunk) { splitter_.push(chunk); }
   void on_input_end() { splitter_.end(); }
   void on_peers_changed(time_point now, std::span<const start_gate::awaited> peers) { gate_.update(now, peers); }
+  /// This peer takes our DATA from now on.
+  void start_stream(time_point now, session& who, random_source& random) const;
 
   /// Puts what may be sent now into `out` and the relay's queue, for each who may have it.
   void pump(time_point now, const surroundings& to);
 
-  /// When `pump` has something to do again, the outbox having room.
-  deadline next_deadline();
+  /// When `pump` has something to do again, `out` being sent.
+  deadline next_deadline() const { return gate_.is_open() ? wake_ : gate_.next_deadline(); }
 
   std::size_t held_input() const { return splitter_.held(); }  ///< bytes, against `input_splitter::max_buffered`
+  const send_log& log() const { return log_; }
   bool gate_is_open() const { return gate_.is_open(); }
-  /// Whether all input was put into an outbox.
+  /// Whether all input was sealed.
   bool finished() { return splitter_.finished(); }
-  std::uint64_t packets() const { return packets_; }
+  bool has_sealed_end() const { return end_is_sealed_; }
+  /// Whether a peer of ours lacks something.
+  bool is_awaited() const { return !log_.empty(); }
+  /// Whether a seed peer is still to be sent something.
+  bool is_behind_for_seeds() const { return is_behind_for_seeds_; }
+  /// Whether the relay's queue is what something waits for.
+  bool waits_for_relay() const { return waits_for_relay_; }
+  std::uint64_t packets() const { return log_.end() - 1; }
+  /// A peer that was left behind since the last call: it was too slow, or away for too long. Null: none.
+  const session* take_left_behind();
   /// True once each time that input begins to reach nobody.
   bool take_loss() { return std::exchange(loss_is_news_, false); }
-  /// The number of the next DATA packet.
-  std::uint64_t next_number() const { return packets_ + 1; }
 
  private:
-  struct direct {
-    endpoint to;
-    known_peer* seed = nullptr;  ///< null: one of ours
+  struct recipient {
+    session* who = nullptr;
+    delivery* to = nullptr;
+    endpoint at;
     path* via = nullptr;
   };
 
-  void choose_recipients(time_point now, const surroundings& to);
-  void address_burst(time_point now, const surroundings& to);
-  void discard(time_point now);
-  bool may_send(time_point now) const { return pacer_.ready(now) && (!only_seeds_ || seed_pacer_.ready(now)); }
-  void on_sent(time_point now, std::size_t bytes);
-
-  // Packets of one burst stand together for each peer, so that they can leave in one segmentation-offloaded call.
+  // What leaves for one peer at once, so that it can leave in one segmentation-offloaded call, and what waits for the
+  // kernel: PINGs are not to wait long behind it.
   static constexpr std::size_t max_burst = 64;
+  static constexpr std::size_t max_waiting = 1024;
+  // Bytes that wait for a seed peer while ours get more than it may have; what is older is dropped.
+  static constexpr std::size_t max_seed_backlog = 4U << 20;
+  /// What was sent takes up room, too, until all of it is.
+  static bool takes_more(const outbox& out) { return out.size() < max_waiting && out.has_room(0, 1); }
+  bool is_idle();
+  void choose_recipients(time_point now, const surroundings& to);
+  void send(time_point now, const surroundings& to);
+  bool make_packet(const surroundings& to);
+  bool send_burst(time_point now, const recipient& one, const surroundings& to);
+  void send_relayed(time_point now, const surroundings& to);
+  void send_to_seeds(time_point now, std::uint64_t first, const surroundings& to);
+  void send_to_seed(time_point now, known_peer& seed, const surroundings& to);
+  std::size_t seed_backlog() const { return std::min(max_seed_backlog, log_.max_bytes() / 4); }
+  void make_for_seeds(time_point now, const surroundings& to);
+  void look_ahead(const surroundings& to);
+  void trim(time_point now, const surroundings& to);
+  bool leave_behind(time_point now, const surroundings& to);
+  void skip(time_point now, session& who, std::uint64_t number, std::uint64_t offset, random_source& random);
+  deadline return_by(time_point now, const surroundings& to) const;
+  void discard(const surroundings& to);
+  std::size_t new_payload();
 
   start_gate gate_;
   input_splitter splitter_;
-  pacer pacer_;
+  send_log log_;
+  std::uint64_t rate_;
+  duration slow_peer_;
+  bool drops_slow_peers_;
   // Seed peers never get more than this. While there are no others, stdin waits, and nothing has to be dropped.
   pacer seed_pacer_;
-  bool only_seeds_ = false;
+  bool end_is_sealed_ = false;
   bool reaches_nobody_ = false;
   bool loss_is_news_ = false;
-  std::vector<outbox::packet_ref> burst_;
-  std::vector<direct> directs_;   ///< during `pump` only
-  std::vector<peer_id> relayed_;  ///< during `pump` only
-  std::uint64_t packets_ = 0;
-  std::uint64_t offset_ = 0;  ///< bytes of payload before the next packet's
-  deadline held_up_until_;    ///< the relay's queue is full
+  bool waits_for_relay_ = false;
+  deadline wake_;
+  // During `pump` only.
+  std::vector<recipient> directs_;
+  std::vector<recipient> relayed_;
+  std::vector<peer_id> relay_ids_;
+  std::vector<const session*> left_behind_;  ///< until it is told, which is soon
+  bool has_seeds_ = false;
+  bool is_behind_for_seeds_ = false;
+  bool has_ours_ = false;
 };
 
 }  // namespace nat

@@ -6,11 +6,12 @@
 #pragma once
 
 #include "nat/challenges.hpp"
+#include "nat/delivery.hpp"
 #include "nat/endpoint.hpp"
 #include "nat/path_set.hpp"
-#include "nat/reorder_buffer.hpp"
 #include "nat/replay_window.hpp"
 #include "nat/seal.hpp"
+#include "nat/stream_inbox.hpp"
 #include "nat/time.hpp"
 #include "nat/token_bucket.hpp"
 #include "nat/v2_messages.hpp"
@@ -25,21 +26,20 @@
 
 namespace nat {
 
-/// What came of a packet.
+/// What came of a DATA packet.
 enum class data_verdict : std::uint8_t {
-  next,        ///< its payload is to be handed on now
-  held,        ///< `session::next_payload` hands it out, soon
+  taken,
   unexpected,  ///< its sender has not echoed our challenge
-  duplicate,   ///< seen before, or too old to know
-  late,        ///< what follows it was handed out already
-  forged,      ///< the payload is not what the header's sender sealed
+  not_begun,   ///< where its stream begins is not known here: the sender is to tell
+  duplicate,   ///< it came before
+  no_room,     ///< more than may be under way: it will come again
+  forged,      ///< the payload is not what the header's sender sealed, or its place is none
 };
 
 class session {
  public:
-  // PINGs and DATA count apart. A window holds what two paths of different speed put out of order.
+  // What two paths of different speed put out of order. (Which DATA has come is the inbox's matter.)
   static constexpr std::size_t ping_window = 1024;
-  static constexpr std::size_t data_window = 8192;
   // While somebody else claims the name, each second PING that answers nobody names no recipient, so that whoever is
   // there answers; so long after the last claim.
   static constexpr duration claim = std::chrono::seconds(5);
@@ -48,8 +48,8 @@ class session {
   static constexpr duration echo_for = std::chrono::milliseconds(500);
   // Answers to it: enough for a dense PING on each of some paths.
   static constexpr allowance answering{40, std::chrono::seconds(1), 80};
-  // So many PINGs in a row tell which DATA is the first, as one may be lost.
-  static constexpr std::uint64_t introductions = 3;
+  // Who sends DATA that begins nowhere is asked where it begins, so often at most.
+  static constexpr allowance asking{10, std::chrono::seconds(1), 4};
   // Of a peer that nothing leads to the user is told then: its addresses were tried for four seconds, and it had five
   // to tell them. While something may still lead to it that is put off.
   static constexpr duration silence_told_after = std::chrono::seconds(10);
@@ -72,12 +72,25 @@ class session {
   bool is_fresh() const { return id_ != 0; }
   /// It takes our DATA.
   bool accepts() const { return accepts_; }
-  /// The number of the first DATA packet that is for it. The next few PINGs tell.
-  void set_first_data(std::uint64_t number) {
-    first_data_ = number;
-    introduce_until_ = pings_ + introductions;
+
+  // ---- our stream, on its way to it
+  /// The log's packets from this one on are for it.
+  void start_stream(std::uint64_t number, std::uint64_t offset, std::uint64_t seed) {
+    outgoing_.emplace(number, offset, seed);
   }
-  std::uint64_t first_data() const { return first_data_; }
+  /// Null: it does not take our DATA.
+  delivery* outgoing() { return outgoing_ ? &*outgoing_ : nullptr; }
+  const delivery* outgoing() const { return outgoing_ ? &*outgoing_ : nullptr; }
+
+  // ---- its stream
+  stream_inbox& inbox() { return inbox_; }
+  const stream_inbox& inbox() const { return inbox_; }
+  /// Whether it has said anything, or will.
+  bool is_sender() const { return inbox_.packets() > 0 || will_end; }
+  /// Whether all of its stream is written, from its first byte on.
+  bool is_finished() const { return inbox_.has_ended() && inbox_.is_drained(); }
+  /// It says where its stream begins for us, or goes on. Returns how many packets that were awaited will not come.
+  std::uint64_t on_stream(time_point now, const ping_stream& what);
 
   path_set& paths() { return paths_; }
   const path_set& paths() const { return paths_; }
@@ -105,31 +118,35 @@ class session {
   /// Counts it as sent: `number` for a header whose recipient is known.
   std::uint64_t next_ping_number() { return ++pings_; }
 
-  /// The highest number of its DATA packets that was taken, and what was taken before it was forgotten for a while.
-  std::uint64_t last_data() const { return data_seen_.highest(); }
-  void forget_data_below(std::uint64_t number) { data_seen_.forget_below(number); }
+  /// Below this number nothing of its stream is taken any more; it is kept when the rest of a session is forgotten.
+  std::uint64_t data_floor() const { return std::max(data_floor_, inbox_.next()); }
+  void forget_data_below(std::uint64_t number) { data_floor_ = std::max(data_floor_, number); }
 
-  /// A DATA packet with this header came. With `next`, `payload` is what it says, in the clear.
-  data_verdict on_data(time_point now, const topic_keys& keys, const data_header& header, byte_view packet,
-                       std::vector<std::uint8_t>& payload);
-  /// A payload that waited for those before it, now in order.
-  std::optional<std::vector<std::uint8_t>> next_payload(time_point now) { return order_.release(now); }
-  /// The same, when it is gone: nothing is waited for.
-  std::optional<std::vector<std::uint8_t>> last_payload() { return order_.drain(); }
+  /// A DATA packet with this header came. `scratch` is for a payload that does not fit in one piece.
+  data_verdict on_data(time_point now, unix_millis wall, const topic_keys& keys, const data_header& header,
+                       byte_view packet, std::vector<std::uint8_t>& scratch);
+  /// Whether it may be asked now where its stream begins; it then counts.
+  bool take_question(time_point now) {
+    const bool may = questions_.ready(now, asking);
+    if (may) questions_.take(now, asking);
+    return may;
+  }
 
   void on_address_seen(const endpoint& seen) { seen_as_ = seen; }
   /// Where the peer sees us, by the last direct path.
   const std::optional<endpoint>& seen_as() const { return seen_as_; }
 
   deadline next_deadline() const {
-    return earliest(earliest(paths_.next_deadline(), order_.next_deadline()), silence_due_);
+    return earliest(earliest(paths_.next_deadline(), inbox_.next_deadline()), silence_due_);
   }
   /// Asked after each choice of a path. True once where nothing has led to it for a while; `is_trying`: something still
   /// may, so that it is not told yet.
   bool take_silence(time_point now, bool is_trying);
-  std::size_t held_bytes() const { return order_.held_bytes(); }
-  /// DATA packets of its that never came, of this run of it.
-  std::uint64_t lost() const { return order_.skipped(); }
+  /// Since when nothing leads to it; none: something does.
+  deadline silent_since() const { return paths_.chosen() == nullptr ? deadline{paths_.choice().since} : std::nullopt; }
+  std::size_t held_bytes() const { return inbox_.held_bytes(); }
+  /// DATA packets of its that were awaited and never came, of this run of it.
+  std::uint64_t lost() const { return lost_; }
 
   // What the coordinator says of it.
   peer_id relay_id = 0;  ///< 0: it is not known to a coordinator that relays
@@ -139,7 +156,13 @@ class session {
   // What the user was last told of the path in use.
   time_point told_path_of{};  ///< the choice's moment
   std::uint8_t told_obstacle = 0;
-  std::uint64_t payloads = 0;  ///< received
+  std::uint64_t payloads = 0;     ///< received
+  bool said_goodbye = false;      ///< it will not come back
+  bool will_end = false;          ///< it sends until it has no more (--quit-on-eof)
+  bool missed_beginning = false;  ///< of its stream
+  bool was_left_behind = false;   ///< it was too slow for our stream, or away for too long
+  std::uint64_t confirmed = 0;    ///< stream offset up to which it knows that we have written its stream
+  bool is_queued = false;         ///< it has something for stdout, and the receiver knows
 
   // For the table that it is in.
   std::uint64_t serial = 0;  ///< an order that is the same in each run
@@ -163,18 +186,19 @@ class session {
   std::size_t replacements_ = 0;
   bool accepts_ = false;
   std::uint64_t pings_ = 0;
-  std::uint64_t first_data_ = 0;
   bool addressed_ = false;  ///< of two PINGs in a row while the name is claimed, one names the recipient
   token_bucket answers_;
-  std::uint64_t introduce_until_ = 0;  ///< PINGs up to this number are introductions
+  token_bucket questions_;
   replay_window<ping_window> pings_seen_;
   replay_window<ping_window> newcomer_pings_seen_;
   // PINGs without a recipient count over all whom they went to.
   replay_window<ping_window> unaddressed_seen_;
   replay_window<ping_window> newcomer_unaddressed_seen_;
-  replay_window<data_window> data_seen_;
+  std::optional<delivery> outgoing_;
   std::optional<payload_opener> opener_;
-  reorder_buffer order_;
+  stream_inbox inbox_{stream_inbox::least_window};
+  std::uint64_t data_floor_ = 0;
+  std::uint64_t lost_ = 0;
   std::optional<endpoint> seen_as_;
   bool is_cut_off_ = false;  ///< nothing leads to it
   deadline silence_due_;     ///< when that is to be told, or is to be found out

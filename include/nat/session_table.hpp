@@ -37,6 +37,8 @@ class session_table {
   session* retired_by_tag(const name_tag& tag) const;
   /// By that too, of those that left a moment ago; it holds until the next call that changes something.
   session* retired_by_sender(time_point now, sender_id id) const;
+  /// By the id it has proved, also if it left.
+  session* by_sender_or_retired(sender_id id) const;
   /// It has proved an id, which is new.
   void on_fresh(session& who);
 
@@ -56,6 +58,12 @@ class session_table {
     for (const auto& [name, who] : by_name_) visit(*who);
   }
 
+  /// Those that left, the one gone longest first.
+  template <typename Visit>
+  void for_each_retired(Visit visit) const {
+    for (const auto& who : retired_) visit(*who);
+  }
+
  private:
   void forget_sender(const session& who);
   void unschedule(session& who);
@@ -69,7 +77,7 @@ class session_table {
   std::map<std::pair<time_point, std::uint64_t>, session*> schedule_;  ///< those of one moment by their serial
   std::uint64_t last_serial_ = 0;
   std::deque<std::unique_ptr<session>> retired_;  ///< the one gone longest first
-  std::map<sender_id, std::uint64_t> floors_;     ///< the highest DATA number of those that were forgotten
+  std::map<sender_id, std::uint64_t> floors_;     ///< `session::data_floor` of those that were forgotten
   std::deque<sender_id> floor_order_;
 };
 

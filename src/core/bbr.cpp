@@ -10,8 +10,10 @@ namespace {
 
 double seconds(duration time) { return std::chrono::duration<double>(time).count(); }
 
-/// 0.1 Pbit/s, beyond any path: so that a rate out of nonsense fits its type.
-std::uint64_t to_rate(double rate) { return static_cast<std::uint64_t>(std::min(rate, 1.25e13)); }
+// Bytes a second: 0.1 Pbit/s, beyond any path, so that what is computed of nonsense fits its type.
+constexpr double highest_rate = 1.25e13;
+
+std::uint64_t to_rate(double rate) { return static_cast<std::uint64_t>(std::min(rate, highest_rate)); }
 
 }  // namespace
 
@@ -52,6 +54,7 @@ void bbr::on_app_limited(std::uint64_t in_flight) {
 }
 
 void bbr::on_acked(time_point now, const packet_state& packet, std::size_t bytes) {
+  assert(now >= packet.sent_at && now >= delivered_at_);
   delivered_ += bytes;
   newly_acked_ += bytes;
   delivered_at_ = now;
@@ -121,6 +124,8 @@ void bbr::on_ack_done(time_point now, std::optional<duration> rtt, std::uint64_t
 }
 
 void bbr::on_timeout(std::uint64_t in_flight) {
+  // Nothing arrived since the first loss: the path was dead, and that says nothing of how much it carries.
+  if (delivered_ == loss_round_at_) loss_in_round_ = false;
   save_window();
   timed_out_ = true;
   window_ = std::max(in_flight + datagram_size_, least_window());
@@ -152,10 +157,10 @@ void bbr::finish_sample() {
   sample.lost = lost_since(packet);
   if (app_limited_until_ != 0 && delivered_ > app_limited_until_) app_limited_until_ = 0;
 
-  // Packets cannot have left faster than they did, nor arrived: the slower of both (draft, 4.1.2.2).
+  // Packets cannot have left faster than they did, nor arrived: the slower of both (draft, 4.1.2).
   const auto interval = std::max(packet.sent_at - packet.first_sent_at, delivered_at_ - packet.delivered_at);
   if (interval <= duration::zero() || (min_rtt_ && interval < *min_rtt_)) return;
-  sample.rate = static_cast<double>(sample.delivered) / seconds(interval);
+  sample.rate = std::min(static_cast<double>(sample.delivered) / seconds(interval), highest_rate);
 }
 
 void bbr::start_round() {
@@ -263,10 +268,10 @@ void bbr::check_slower_path() {
                       round.rate < slower_share * max_bw_ && round.rtt && min_rtt_ &&
                       seconds(*round.rtt) > slower_rtt * seconds(*min_rtt_);
   slower_count_ = slower ? slower_count_ + 1 : 0;
-  slower_rate_ = slower ? std::max(slower_rate_, round.rate) : 0;
   if (slower_count_ < slower_rounds) return;
-  bw_filter_ = {slower_rate_, 0};
-  max_bw_ = slower_rate_;
+  // The rounds before it may still have held a sample of the faster path.
+  bw_filter_ = {round.rate, 0};
+  max_bw_ = bw_ = round.rate;
   slower_count_ = 0;
   reset_short_term();
   enter_drain();
@@ -306,18 +311,15 @@ void bbr::set_send_quantum() {
 
 void bbr::set_window(std::uint64_t in_flight) {
   const auto most = quantised(bdp(window_gain_) + std::max(extra_acked_[0], extra_acked_[1]));
-  if (timed_out_ && newly_acked_ > 0) {
-    timed_out_ = false;
-    window_ = std::max(window_, prior_window_);
-  }
+  const bool conserved = conserving_until_ && sample_ && sample_->packet.delivered >= *conserving_until_;
+  const bool answered = timed_out_ && newly_acked_ > 0;
+  if (conserved) conserving_until_.reset();
+  if (answered) timed_out_ = false;
+  if ((conserved || answered) && !conserving_until_ && !timed_out_) window_ = std::max(window_, prior_window_);
   if (full_bw_reached_) {
     window_ = std::min(window_ + newly_acked_, most);
   } else if (window_ < most || delivered_ < initial_window()) {
     window_ += newly_acked_;
-  }
-  if (conserving_until_ && sample_ && sample_->packet.delivered >= *conserving_until_) {
-    conserving_until_.reset();
-    window_ = std::min(std::max(window_, prior_window_), most);
   }
   if (conserving_until_) window_ = std::min(window_, in_flight + newly_acked_);
   if (phase_ == phase::probe_rtt) window_ = std::min(window_, probe_rtt_window());
@@ -331,7 +333,8 @@ void bbr::bound_window() {
   } else if (is_cycling()) {
     most = inflight_long_term_;
   }
-  window_ = std::max(std::min({window_, most, inflight_short_term_}), least_window());
+  most = std::max<std::uint64_t>(std::min(most, inflight_short_term_), bounded_quanta * send_quantum_);
+  window_ = std::max(std::min(window_, most), least_window());
 }
 
 void bbr::save_window() {

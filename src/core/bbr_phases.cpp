@@ -19,7 +19,7 @@ void bbr::enter(phase next, double pacing, double window) {
 
 // --- Startup and drain ---
 
-void bbr::enter_startup() { enter(phase::startup, startup_pacing_gain, window_gain); }
+void bbr::enter_startup() { enter(phase::startup, startup_pacing_gain, startup_window_gain); }
 
 void bbr::enter_drain() {
   enter(phase::drain, drain_pacing_gain, window_gain);
@@ -117,7 +117,7 @@ void bbr::update_cycle(time_point now, std::uint64_t in_flight) {
 }
 
 bool bbr::is_time_to_probe(time_point now) const {
-  // Often enough for Reno, on a path of this size, to get its share (draft, 5.3.3.5.2).
+  // Often enough for Reno, on a path of this size, to get its share (draft, 5.3.3.5.1).
   const auto reno = std::min(std::min(bdp(1), window_) / datagram_size_, reno_rounds);
   return now > cycle_at_ + probe_wait_ || rounds_since_probe_ >= reno;
 }
@@ -157,7 +157,7 @@ void bbr::raise_long_term() {
 }
 
 void bbr::raise_slope() {
-  // By one packet in the first round, two in the next, four in the third (draft, 5.3.3.4).
+  // By one packet in the first round, two in the next, four in the third (draft, 5.3.3.6).
   const auto growth = datagram_size_ << up_rounds_;
   up_rounds_ = std::min(up_rounds_ + 1, longest_up_slope);
   up_divisor_ = std::max<std::uint64_t>(window_ / growth, 1);

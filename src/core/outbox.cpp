@@ -11,7 +11,7 @@ bool outbox::has_room(std::size_t bytes, std::size_t datagrams) const {
 
 outbox::packet_ref outbox::append(std::size_t size) {
   assert(has_room(size, 0));
-  const packet_ref packet{static_cast<std::uint32_t>(bytes_.size()), static_cast<std::uint32_t>(size)};
+  const packet_ref packet{nullptr, static_cast<std::uint32_t>(bytes_.size()), static_cast<std::uint32_t>(size)};
   bytes_.resize(bytes_.size() + size);
   return packet;
 }

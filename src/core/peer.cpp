@@ -32,8 +32,13 @@ peer::peer(peer_config config, random_source& random)
       probe_(random),
       registration_(random),
       view_(config_.name),
-      sender_(config_.input, {.rate = config_.rate, .seed_rate = config_.seed_rate, .wait_for = config_.wait_for}),
-      receiver_(config_.output),
+      sender_(config_.input, {.rate = config_.rate,
+                              .seed_rate = config_.seed_rate,
+                              .wait_for = config_.wait_for,
+                              .log_bytes = config_.memory,
+                              .slow_peer = config_.slow_peer,
+                              .drops_slow_peers = config_.drops_slow_peers}),
+      receiver_(config_.output, config_.memory, config_.from),
       ping_pacer_(max_ping_rate, max_ping_burst) {}
 
 void peer::start(time_point now) {
@@ -43,7 +48,7 @@ void peer::start(time_point now) {
 
 // ---- input
 
-bool peer::wants_input() const { return !ending_ && !input_ended_ && sender_.wants_input(); }
+bool peer::wants_input() const { return !ending_ && !input_ended_ && reads_input() && sender_.wants_input(); }
 
 void peer::on_input(time_point now, byte_view chunk) {
   sender_.on_input(chunk);
@@ -66,6 +71,11 @@ void peer::on_sent(time_point now, std::size_t count) {
 void peer::on_datagram(time_point now, unix_millis wall, const endpoint& from, byte_view datagram) {
   if (probe_.on_datagram(now, from, datagram) || stun_.on_datagram(now, from, datagram)) return settle(now);
   on_packet({now, wall, from}, datagram);
+}
+
+void peer::flush(time_point now) {
+  ping_sessions(now);
+  settle(now);
 }
 
 void peer::on_aside(time_point now, const endpoint& from, byte_view datagram) {
@@ -101,21 +111,16 @@ void peer::on_interfaces(time_point now, const std::vector<ip_address>& addresse
   settle(now);
 }
 
-void peer::leave(time_point now) {
-  registration_.leave(now);
-  settle(now);
-}
-
 // ---- output
 
 void peer::on_output_written(time_point now, std::size_t bytes) {
-  receiver_.on_written(bytes);
+  receiver_.on_written(now, bytes, sessions_);
   if (receiver_.drained()) output_is_full_ = false;
-  settle(now);
+  flush(now);
 }
 
 void peer::on_output_closed(time_point now, std::string failure) {
-  failure_ = std::move(failure);
+  if (!failure.empty()) last_words_ = {1, std::move(failure)};
   leave(now);
 }
 
@@ -137,20 +142,16 @@ void peer::on_time(time_point now) {
   ping_seeds_in_turn(now);
   ping_sessions(now);
   check_loneliness(now);
-  if (quit_at_ && now >= *quit_at_) {
-    quit_at_.reset();
-    registration_.leave(now);
-  }
   settle(now);
 }
 
 deadline peer::next_deadline() {
   if (ending_) return std::nullopt;
-  // Without room, `on_sent` is what the sender waits for.
-  const bool room = outbox_.has_room(max_datagram, table_.size() + sessions_.size());
+  const bool may_quit = config_.quit_on_eof && awaits_end_ && !is_ending();
+  const auto quit_at = may_quit ? deadline{*progress_at_ + *config_.quit_on_eof} : std::nullopt;
   return earliest(stun_.next_deadline(), probe_.next_deadline(), registration_.next_deadline(), table_.next_deadline(),
-                  view_.next_deadline(), room ? sender_.next_deadline() : std::nullopt, next_ping_,
-                  sessions_.next_deadline(), lonely_at_, quit_at_);
+                  view_.next_deadline(), sender_.next_deadline(), next_ping_, sessions_.next_deadline(), lonely_at_,
+                  quit_at, senders_due_);
 }
 
 /// A keyed peer that is alone may be so because its key is another than the others'.
@@ -190,13 +191,9 @@ void peer::settle(time_point now) {
   settle_probe(now);
   settle_registration(now);
   settle_commands(now);
-  sender_.pump(now, {sealer_, random_, table_.peers(), !keys_.is_keyed(), sessions_, outbox_, relay_, data_allowed_});
-  if (sender_.take_loss()) notes_.push(now, {.kind = note_kind::input_lost});
-  const bool all_sent = input_ended_ && sender_.finished() && outbox_.empty();
-  if (all_sent && config_.quit_on_eof) {
-    quit_at_ = now + *config_.quit_on_eof;
-    config_.quit_on_eof.reset();  // once
-  }
+  pump(now);
+  check_end(now);
+  check_senders(now);
 }
 
 void peer::settle_stun(time_point now) {
@@ -241,7 +238,7 @@ void peer::settle_probe(time_point now) {
 
 std::optional<nat_probe_request> peer::next_aside() { return std::exchange(aside_, std::nullopt); }
 
-std::array<queue_level, 11> peer::queues() const {
+std::array<queue_level, 12> peer::queues() const {
   return {{{"peers", table_.size(), max_roster_peers},
            {"sessions", sessions_.size(), 2 * max_roster_peers},  // of v2, or of a section-1 list
            {"input bytes", sender_.held_input(), input_splitter::max_buffered},
@@ -249,7 +246,8 @@ std::array<queue_level, 11> peer::queues() const {
            {"outbox datagrams", outbox_.held_datagrams(), outbox::max_datagrams},
            {"relay bytes", relay_.held_bytes(), relay_queue::max_bytes},
            {"relay pings", relay_.held_pings(), relay_queue::max_pings},
-           {"output bytes", receiver_.unwritten(), receiver::max_unwritten},
+           {"log bytes", sender_.log().held_bytes(), sender_.log().max_bytes()},
+           {"unsealed output bytes", receiver_.unsealed_bytes(), receiver::max_unsealed},
            {"notes", notes_.size(), note_queue::max_held},
            {"commands", commands_.size(), max_commands},
            {"messages", messages_.size(), max_messages}}};

@@ -23,6 +23,7 @@ void peer::on_coordinator(time_point now, unix_millis wall, const coordinator_ev
   if (binary != nullptr && registration_.is_v2()) {
     if (const auto relayed = decode_relay_delivery(binary->message)) {
       if (relays_) on_packet({now, wall, std::nullopt}, relayed->packet);  // else there was none to be
+      ping_sessions(now);
     } else {
       ++counters_.malformed;
     }
@@ -96,6 +97,7 @@ void peer::handle(time_point now, const v2::welcome& message) {
   registration_.on_welcome(message.resume);
   view_.on_welcome(message.id);
   relays_ = message.relay;
+  relay_rate_ = message.relay_rate;
   stun_ports_ = message.stun_ports;
   has_told_ = false;
   probed_.token.clear();  // of another connection: the next one is told when it is there
@@ -319,9 +321,7 @@ void peer::handle(time_point now, const registration_events::registered&) {
 
 void peer::handle(time_point, const registration_events::rejected& event) { ending_ = ending{1, event.reason}; }
 
-void peer::handle(time_point, const registration_events::left&) {
-  ending_ = ending{failure_.empty() ? 0 : 1, failure_};
-}
+void peer::handle(time_point, const registration_events::left&) { ending_ = last_words_; }
 
 void peer::settle_commands(time_point now) {
   while (const auto command = registration_.next_command()) {
@@ -352,7 +352,11 @@ std::optional<std::string> peer::next_message() {
   return front;
 }
 
-std::optional<relay_queue::frame> peer::next_relayed(time_point now) { return relay_.next(now); }
+std::optional<relay_queue::frame> peer::next_relayed(time_point now) {
+  auto frame = relay_.next();
+  if (frame && sender_.waits_for_relay() && !relay_.is_full()) pump(now);
+  return frame;
+}
 
 join_request peer::registration_request(coordinator_command command) const {
   const bool with_address = command == coordinator_command::join;

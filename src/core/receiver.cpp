@@ -1,33 +1,148 @@
 #include "nat/receiver.hpp"
 
 #include <cassert>
+#include <utility>
 
 namespace nat {
 
-bool receiver::on_payload(const output_source& source, byte_view payload) {
-  if (full_) return false;
-  const auto before = ready_.size();
-  full_ = before + being_written_ + payload.size() > max_unwritten;
-  if (full_) return false;
-  append_output(ready_, mode_, source, payload);
-  full_ = ready_.size() + being_written_ > max_unwritten;
-  if (full_) ready_.resize(before);  // formatting made it too large
-  return !full_;
+bool receiver::on_unsealed(const output_source& source, byte_view payload) {
+  if (!from_.empty() && source.name != from_) return true;
+  if (is_full_) return false;
+  const auto before = unsealed_.size();
+  is_full_ = before + payload.size() > max_unsealed;
+  if (is_full_) return false;
+  append_output(unsealed_, mode_, source, payload);
+  is_full_ = unsealed_.size() > max_unsealed;
+  if (is_full_) unsealed_.resize(before);  // formatting made it too large
+  return !is_full_;
 }
 
-void receiver::swap_output(std::vector<std::uint8_t>& empty) {
-  assert(empty.empty() && being_written_ == 0);
-  // After a flood the large buffers go back; in steady state the two take turns and nothing is allocated.
-  constexpr std::size_t worth_keeping = 1U << 20;
-  if (empty.capacity() > worth_keeping) empty = {};
-  ready_.swap(empty);
-  being_written_ = empty.size();
+void receiver::on_arrival(time_point now, session& who) {
+  if (!from_.empty() && who.name() != from_) {  // taken, and not written
+    while (const auto piece = who.inbox().next_bytes(raw_piece)) {
+      who.inbox().on_written(now, who.inbox().take_out(piece->size()));
+    }
+    return;
+  }
+  if (std::exchange(who.is_queued, true)) return;
+  queue_.push_back(who.id());
 }
 
-void receiver::on_written(std::size_t bytes) {
-  assert(bytes <= being_written_);
-  being_written_ -= bytes;
-  full_ = false;
+void receiver::next_output(std::vector<std::uint8_t>& out, session_table& sessions) {
+  assert(out.empty());
+  // In the middle of a record nothing else is written.
+  if (!formatter_.busy() && !unsealed_.empty()) {
+    out.swap(unsealed_);
+    is_full_ = false;
+  }
+  // Each has a turn, and another one for as long as it has something.
+  while (!queue_.empty() && out.size() < batch) {
+    auto* who = sessions.by_sender_or_retired(queue_.front());
+    if (who == nullptr) {  // forgotten
+      queue_.pop_front();
+      formatter_ = record_formatter(mode_);
+      continue;
+    }
+    const bool has_more = write_some_of(*who, out);
+    if (formatter_.busy()) break;  // the batch is full
+    queue_.pop_front();
+    if (has_more) {
+      queue_.push_back(who->id());
+    } else {
+      who->is_queued = false;
+    }
+  }
+  handed_out_ += out.size();
+}
+
+/// One piece or one record of this peer, as far as the batch goes. Whether it may have more.
+bool receiver::write_some_of(session& who, std::vector<std::uint8_t>& out) {
+  auto& inbox = who.inbox();
+  if (mode_ == output_mode::raw) {
+    const auto piece = inbox.next_bytes(raw_piece);
+    if (!piece) return false;
+    out.insert(out.end(), piece->first.begin(), piece->first.end());
+    out.insert(out.end(), piece->second.begin(), piece->second.end());
+    put_mark(out, who, inbox.take_out(piece->size()));
+    return true;
+  }
+  if (!formatter_.busy()) {
+    const auto record = inbox.next_record();
+    if (!record) return false;
+    const auto* by = who.paths().chosen();
+    const auto where = by == nullptr || by->is_relay() ? endpoint{} : by->at;
+    record_size_ = record->size();
+    formatter_.begin({who.name(), where, record->arrived}, record->first, record->second);
+    inbox.pin(true);
+  }
+  if (!formatter_.write_some(out, batch - out.size())) return true;
+  inbox.pin(false);
+  put_mark(out, who, inbox.take_out(record_size_));
+  return true;
+}
+
+void receiver::put_mark(const std::vector<std::uint8_t>& out, session& who, std::uint64_t offset) {
+  marks_.push_back({handed_out_ + out.size(), who.id(), offset});
+}
+
+void receiver::on_written(time_point now, std::size_t bytes, session_table& sessions) {
+  written_ += bytes;
+  assert(written_ <= handed_out_);
+  while (!marks_.empty() && marks_.front().at <= written_) {
+    const auto passed = marks_.front();
+    marks_.pop_front();
+    auto* who = sessions.by_sender_or_retired(passed.of);
+    if (who == nullptr) continue;
+    who->inbox().on_written(now, passed.offset);
+    if (!who->retired_at) sessions.reschedule(now, *who);
+  }
+}
+
+// ---- memory
+
+void receiver::admit(session& who, const session_table& all) const {
+  if (who.inbox().has_begun()) return;
+  const auto share = std::bit_floor(memory_ / 8 / std::max<std::size_t>(1, all.size()));
+  who.inbox().set_window(std::clamp(share, stream_inbox::least_window, stream_inbox::first_window));
+  who.inbox().set_largest_record(largest_record());
+}
+
+void receiver::grant(time_point now, session& who, session_table& all) {
+  auto& inbox = who.inbox();
+  const bool writes_records = mode_ != output_mode::raw;
+  if (writes_records && inbox.is_stuck()) {
+    if (!may_hold_large(now, who, all)) return;
+    const auto largest = largest_record() + record_margin;
+    return inbox.set_window(std::max(inbox.window(), std::min(inbox.window() * 2, largest)));
+  }
+  if (std::erase(holders_, who.id()) > 0) inbox.set_window(std::min(inbox.window(), stream_inbox::first_window));
+  if (!inbox.wants_wider()) return;
+  const auto shared = writes_records ? memory_ / 4 : memory_;
+  std::size_t granted = 0;
+  all.for_each([&](const session& each) {
+    const bool holds_large = std::ranges::find(holders_, each.id()) != holders_.end();
+    if (!holds_large && each.inbox().has_begun()) granted += each.inbox().window();
+  });
+  const auto wider = std::min(inbox.window() * 2, stream_inbox::largest_window);
+  if (granted - inbox.window() + wider <= shared) inbox.set_window(wider);
+}
+
+/// Whether it has a place for a large record, or gets one: a free one, or that of somebody who is silent.
+bool receiver::may_hold_large(time_point now, const session& who, session_table& all) {
+  if (std::ranges::find(holders_, who.id()) != holders_.end()) return true;
+  std::erase_if(holders_, [&](sender_id id) {
+    auto* holder = all.by_sender_or_retired(id);
+    if (holder == nullptr) return true;
+    const bool is_silent = holder->inbox().is_stuck() && now - holder->inbox().last_arrival() >= silence;
+    if (!is_silent) return false;
+    holder->inbox().set_window(stream_inbox::first_window);
+    holder->inbox().revoke(now);
+    if (!holder->retired_at) all.reschedule(now, *holder);
+    return true;
+  });
+  if (holders_.size() == max_large) return false;
+  holders_.push_back(who.id());
+  return true;
 }
 
 }  // namespace nat

@@ -4,7 +4,7 @@
 
 namespace nat {
 
-void relay_queue::push(time_point now, std::span<const peer_id> to, byte_view packet) {
+void relay_queue::push(std::span<const peer_id> to, byte_view packet) {
   while (!to.empty()) {
     const auto some = to.first(std::min(to.size(), max_relay_recipients));
     to = to.subspan(some.size());
@@ -12,7 +12,6 @@ void relay_queue::push(time_point now, std::span<const peer_id> to, byte_view pa
       ++dropped_;
       continue;
     }
-    if (frames_.empty()) moved_at_ = now;
     auto bytes = std::make_shared<std::vector<std::uint8_t>>();
     bytes->reserve(1 + 8 * some.size() + packet.size());
     append_relay_upload(*bytes, some, packet);
@@ -30,7 +29,7 @@ bool relay_queue::push_ping(peer_id to, byte_view packet) {
   return true;
 }
 
-std::optional<relay_queue::frame> relay_queue::next(time_point now) {
+std::optional<relay_queue::frame> relay_queue::next() {
   if (!pings_.empty()) {
     auto ping = std::move(pings_.front());
     pings_.pop_front();
@@ -40,7 +39,6 @@ std::optional<relay_queue::frame> relay_queue::next(time_point now) {
   auto front = std::move(frames_.front());
   frames_.pop_front();
   bytes_ -= front->size();
-  moved_at_ = now;
   return front;
 }
 

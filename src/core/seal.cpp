@@ -43,10 +43,30 @@ constexpr std::size_t echo_at = 36;
 constexpr std::size_t timestamp_at = 44;
 constexpr std::size_t timestamp_echo_at = 48;
 constexpr std::size_t body_at = 52;
-constexpr std::size_t first_data_at = body_at + 16;  // introduction
-constexpr std::size_t seen_port_at = body_at + 16;   // reflection
+constexpr std::size_t seen_port_at = body_at + 16;  // reflection
+// acknowledgement
+constexpr std::size_t ack_next_at = 28;
+constexpr std::size_t ack_limit_at = 36;
+constexpr std::size_t ack_unwritten_at = 44;
+constexpr std::size_t ack_delay_at = 48;
+constexpr std::size_t ack_newest_at = 52;
+constexpr std::size_t ack_duplicates_at = 56;
+constexpr std::size_t ack_from_at = 58;
+constexpr std::size_t ack_runs_at = 62;
+static_assert(ack_runs_at + ping_acknowledgement::runs_size == sealed_header_size);
+// stream
+constexpr std::size_t stream_first_at = 28;
+constexpr std::size_t stream_offset_at = 36;
+constexpr std::size_t stream_next_at = 44;
+constexpr std::size_t stream_confirmed_at = 52;
 
-enum kind : std::uint8_t { data_kind = 1, introduction_kind = 2, reflection_kind = 3 };
+enum kind : std::uint8_t {
+  data_kind = 1,
+  introduction_kind = 2,
+  reflection_kind = 3,
+  acknowledgement_kind = 4,
+  stream_kind = 5,
+};
 
 constexpr std::size_t payload_nonce_size = 12;  // RFC 5116, 5.1 and RFC 8439, 2.8: of both ciphers
 constexpr std::size_t payload_key_size = 32;    // of both
@@ -146,38 +166,95 @@ result<sealed_header> decode_data(const plain_header& header) {
   return sealed_header(data);
 }
 
+ping_header::introduction decode_introduction(const plain_header& header) {
+  ping_header::introduction body;
+  std::copy_n(&header[body_at], body.name.size(), body.name.begin());
+  return body;
+}
+
+ping_header::reflection decode_reflection(const plain_header& header) {
+  ip_address::v6_bytes ip;
+  std::copy_n(&header[body_at], ip.size(), ip.begin());
+  return {{ip_address(ip), load_be<std::uint16_t>(&header[seen_port_at])}};
+}
+
+ping_header::acknowledgement decode_acknowledgement(const plain_header& header) {
+  ping_header::acknowledgement body{.next = load_be<std::uint64_t>(&header[ack_next_at]),
+                                    .limit = load_be<std::uint64_t>(&header[ack_limit_at]),
+                                    .unwritten = load_be<std::uint32_t>(&header[ack_unwritten_at]),
+                                    .delay = load_be<std::uint32_t>(&header[ack_delay_at]),
+                                    .newest = static_cast<std::int32_t>(load_be<std::uint32_t>(&header[ack_newest_at])),
+                                    .duplicates = load_be<std::uint16_t>(&header[ack_duplicates_at]),
+                                    .from = load_be<std::uint32_t>(&header[ack_from_at])};
+  std::copy_n(&header[ack_runs_at], body.runs.size(), body.runs.begin());
+  return body;
+}
+
+ping_header::stream decode_stream(const plain_header& header) {
+  return {.first = load_be<std::uint64_t>(&header[stream_first_at]),
+          .offset = load_be<std::uint64_t>(&header[stream_offset_at]),
+          .next = load_be<std::uint64_t>(&header[stream_next_at]),
+          .confirmed = load_be<std::uint64_t>(&header[stream_confirmed_at])};
+}
+
 result<sealed_header> decode_ping(const plain_header& header) {
   ping_header ping{.sender = load_be<sender_id>(&header[sender_at]),
                    .number = load_be<std::uint64_t>(&header[number_at]),
                    .recipient = load_be<sender_id>(&header[recipient_at]),
-                   .challenge = load_be<std::uint64_t>(&header[challenge_at]),
-                   .echo = load_be<std::uint64_t>(&header[echo_at]),
-                   .timestamp = load_be<std::uint32_t>(&header[timestamp_at]),
-                   .timestamp_echo = load_be<std::uint32_t>(&header[timestamp_echo_at]),
                    .flags = header[flags_at],
                    .newest_version = std::max(header[cipher_at], header[version_at])};
-  if (header[kind_at] == introduction_kind) {
-    ping_header::introduction body{.first_data = load_be<std::uint64_t>(&header[first_data_at])};
-    std::copy_n(&header[body_at], body.name.size(), body.name.begin());
-    ping.body = body;
-  } else {
-    ip_address::v6_bytes ip;
-    std::copy_n(&header[body_at], ip.size(), ip.begin());
-    ping.body = ping_header::reflection{{ip_address(ip), load_be<std::uint16_t>(&header[seen_port_at])}};
+  switch (header[kind_at]) {
+    case introduction_kind: ping.body = decode_introduction(header); break;
+    case reflection_kind: ping.body = decode_reflection(header); break;
+    case acknowledgement_kind: ping.body = decode_acknowledgement(header); break;
+    case stream_kind: ping.body = decode_stream(header); break;
+    default: return errc::unknown_type;
+  }
+  if (ping.is_about_path()) {
+    ping.challenge = load_be<std::uint64_t>(&header[challenge_at]);
+    ping.echo = load_be<std::uint64_t>(&header[echo_at]);
+    ping.timestamp = load_be<std::uint32_t>(&header[timestamp_at]);
+    ping.timestamp_echo = load_be<std::uint32_t>(&header[timestamp_echo_at]);
   }
   return sealed_header(ping);
+}
+
+void encode_path(plain_header& header, const ping_header& ping) {
+  store_be(&header[challenge_at], ping.challenge);
+  store_be(&header[echo_at], ping.echo);
+  store_be(&header[timestamp_at], ping.timestamp);
+  store_be(&header[timestamp_echo_at], ping.timestamp_echo);
 }
 
 void encode_body(plain_header& header, const ping_header::introduction& body) {
   header[kind_at] = introduction_kind;
   std::ranges::copy(body.name, &header[body_at]);
-  store_be(&header[first_data_at], body.first_data);
 }
 
 void encode_body(plain_header& header, const ping_header::reflection& body) {
   header[kind_at] = reflection_kind;
   std::ranges::copy(body.seen.ip.v6(), &header[body_at]);
   store_be(&header[seen_port_at], body.seen.port);
+}
+
+void encode_body(plain_header& header, const ping_header::acknowledgement& body) {
+  header[kind_at] = acknowledgement_kind;
+  store_be(&header[ack_next_at], body.next);
+  store_be(&header[ack_limit_at], body.limit);
+  store_be(&header[ack_unwritten_at], body.unwritten);
+  store_be(&header[ack_delay_at], body.delay);
+  store_be(&header[ack_newest_at], static_cast<std::uint32_t>(body.newest));
+  store_be(&header[ack_duplicates_at], body.duplicates);
+  store_be(&header[ack_from_at], body.from);
+  std::ranges::copy(body.runs, &header[ack_runs_at]);
+}
+
+void encode_body(plain_header& header, const ping_header::stream& body) {
+  header[kind_at] = stream_kind;
+  store_be(&header[stream_first_at], body.first);
+  store_be(&header[stream_offset_at], body.offset);
+  store_be(&header[stream_next_at], body.next);
+  store_be(&header[stream_confirmed_at], body.confirmed);
 }
 
 }  // namespace
@@ -234,10 +311,7 @@ void packet_sealer::seal_ping(byte_span packet, ping_header ping, random_source&
   store_be(&header[sender_at], state_->self);
   store_be(&header[number_at], ping.number);
   store_be(&header[recipient_at], ping.recipient);
-  store_be(&header[challenge_at], ping.challenge);
-  store_be(&header[echo_at], ping.echo);
-  store_be(&header[timestamp_at], ping.timestamp);
-  store_be(&header[timestamp_echo_at], ping.timestamp_echo);
+  if (ping.is_about_path()) encode_path(header, ping);
   std::visit([&](const auto& body) { encode_body(header, body); }, ping.body);
   seal_header(packet, ping_magic, header, state_->keys, random);
 }
@@ -259,7 +333,7 @@ result<sealed_header> open_header(const topic_keys& keys, byte_view packet) {
   if (header[version_at] > seal_version) return errc::unknown_version;
   if (header[version_at] == 0) return errc::malformed;
   const bool is_data = magic == data_magic;
-  if (!is_data && header[kind_at] > reflection_kind) return errc::unknown_type;
+  if (!is_data && header[kind_at] > stream_kind) return errc::unknown_type;
   if (header[kind_at] == 0 || is_data != (header[kind_at] == data_kind)) return errc::malformed;
   const bool nobody = load_be<sender_id>(&header[sender_at]) == 0;
   if (nobody || load_be<std::uint64_t>(&header[number_at]) == 0) return errc::malformed;

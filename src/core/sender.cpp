@@ -7,109 +7,299 @@
 
 namespace nat {
 
-void start_gate::update(time_point now, std::span<const awaited> peers) {
-  if (open_) return;
-  wake_.reset();
-  if (peers.size() < wait_for_) {
-    counted_at_.reset();
-    return;
-  }
-  if (!counted_at_) counted_at_ = now;
-  for (const auto& peer : peers) {
-    const auto patient_until = peer.known_since + patience;
-    const bool waited_for = peer.known_since <= *counted_at_ && !peer.ready && now < patient_until;
-    if (waited_for) wake_ = earliest(wake_, patient_until);
-  }
-  open_ = !wake_;
+sender::sender(input_mode mode, const limits& bounds)
+    : gate_(bounds.wait_for),
+      splitter_(mode),
+      log_(bounds.log_bytes),
+      rate_(bounds.rate),
+      slow_peer_(bounds.slow_peer),
+      drops_slow_peers_(bounds.drops_slow_peers),
+      seed_pacer_(bounds.rate == 0 ? bounds.seed_rate : std::min(bounds.rate, bounds.seed_rate)) {}
+
+void sender::start_stream(time_point now, session& who, random_source& random) const {
+  who.start_stream(log_.end(), log_.end_offset(), random.next_u64());
+  who.outgoing()->on_progress(now);
+}
+
+/// Its stream goes on there, with a gap.
+void sender::skip(time_point now, session& who, std::uint64_t number, std::uint64_t offset, random_source& random) {
+  const bool has_moved = who.outgoing()->floor() != who.outgoing()->first();
+  who.start_stream(number, offset, random.next_u64());
+  who.outgoing()->on_progress(now);
+  if (!who.was_left_behind || has_moved) left_behind_.push_back(&who);
+  who.was_left_behind = true;
+}
+
+const session* sender::take_left_behind() {
+  if (left_behind_.empty()) return nullptr;
+  const auto* who = left_behind_.back();
+  left_behind_.pop_back();
+  return who;
+}
+
+/// Asked after every event: where nothing is to be sent it costs nothing, however many peers there are.
+bool sender::is_idle() {
+  if (!gate_.is_open()) return true;
+  return log_.empty() && new_payload() == 0 && (end_is_sealed_ || !splitter_.finished());
+}
+
+/// Of the packet that comes next; 0: there is none, or no room for it.
+std::size_t sender::new_payload() {
+  const auto size = splitter_.front(max_payload).bytes.size();
+  return log_.has_room(header_size + size) ? size : 0;
 }
 
 void sender::pump(time_point now, const surroundings& to) {
-  held_up_until_.reset();
-  // Asked after every event: without input it costs nothing, however many peers there are.
-  if (!gate_.is_open() || splitter_.front().empty() || !pacer_.ready(now)) return;
-  for (;;) {
-    choose_recipients(now, to);
-    if (directs_.empty() && relayed_.empty()) return discard(now);
-    reaches_nobody_ = false;
-    burst_.clear();
-    while (burst_.size() < max_burst && may_send(now)) {
-      const auto payload = splitter_.front();
-      const auto size = header_size + payload.size();
-      if (payload.empty() || !to.out.has_room(size, (burst_.size() + 1) * directs_.size())) break;
-      if (!relayed_.empty() && to.relay.holds_up(now)) {
-        held_up_until_ = to.relay.next_deadline();
-        break;
-      }
-      const auto packet = to.out.append(size);
-      const auto bytes = to.out.fill(packet);
-      std::ranges::copy(payload, bytes.subspan(header_size).begin());
-      to.sealer.seal_data(bytes, ++packets_, offset_, 0, to.random);
-      if (!relayed_.empty()) to.relay.push(now, relayed_, bytes);
-      offset_ += payload.size();
-      splitter_.pop();
-      on_sent(now, size);
-      burst_.push_back(packet);
-    }
-    address_burst(now, to);
-    if (to.out.empty()) to.out.consume(0);  // what only the relay takes, or nobody
-    if (burst_.size() < max_burst) return;
+  wake_.reset();
+  waits_for_relay_ = false;
+  if (is_idle()) return;
+  trim(now, to);
+  if (leave_behind(now, to)) trim(now, to);
+  choose_recipients(now, to);
+  if (!has_ours_ && !has_seeds_) {
+    const auto until = return_by(now, to);
+    wake_ = earliest(wake_, until);
+    return until ? void() : discard(to);
   }
+  reaches_nobody_ = false;
+  do {
+    send(now, to);
+  } while (splitter_.finished() && !end_is_sealed_ && make_packet(to));
+  look_ahead(to);
 }
 
-/// Each of them may have one packet at least, so that no packet in the outbox is nobody's.
+void sender::send(time_point now, const surroundings& to) {
+  const auto first_new = log_.end();
+  for (bool moved = true; moved;) {
+    moved = false;
+    for (const auto& each : directs_) moved |= send_burst(now, each, to);
+  }
+  send_relayed(now, to);
+  if (!has_ours_) make_for_seeds(now, to);
+  send_to_seeds(now, first_new, to);
+}
+
+// ---- who
+
 void sender::choose_recipients(time_point now, const surroundings& to) {
   directs_.clear();
   relayed_.clear();
-  for (auto& seed : to.seeds) {
-    if (seed.is_ours || seed.unreachable || !to.seeds_too) continue;
-    if (seed.has_consent(now) || to.unproven.has(now, seed.address, max_datagram)) {
-      directs_.push_back({seed.address, &seed, nullptr});
-    }
-  }
-  only_seeds_ = !directs_.empty();
+  has_ours_ = false;
+  has_seeds_ = to.seeds_too && std::ranges::any_of(to.seeds, [&](const known_peer& seed) {
+                 if (seed.is_ours || seed.unreachable) return false;
+                 return seed.has_consent(now) || to.unproven.has(now, seed.address, max_datagram);
+               });
+  splitter_.end_at_newlines(has_seeds_);
   to.ours.for_each([&](session& who) {
-    if (!who.accepts()) return;
-    who.paths().on_data(now);
-    to.ours.reschedule(now, who);
+    auto* outgoing = who.outgoing();
+    if (outgoing == nullptr || outgoing->is_refused()) return;
+    has_ours_ = true;
+    if (outgoing->floor() < log_.begin()) {  // it was away for longer than we keep what it lacks
+      skip(now, who, log_.begin(), log_.begin_offset(), to.random);
+      outgoing = who.outgoing();
+    }
+    // While the direct path is in doubt the relay carries: what it lost is sent again there.
     const auto way = who.paths().route(now);
-    if (way.direct != nullptr) directs_.push_back({way.direct->at, nullptr, who.paths().find(way.direct->at)});
-    if (way.relay) relayed_.push_back(who.relay_id);
-    only_seeds_ &= way.direct == nullptr && !way.relay;
+    const bool by_relay = way.relay;
+    if (way.direct == nullptr && !by_relay) return outgoing->on_no_path();
+    auto* via = by_relay ? &who.paths().relay() : who.paths().find(way.direct->at);
+    const auto bound = by_relay && to.relay_rate != 0 && (rate_ == 0 || to.relay_rate < rate_) ? to.relay_rate : rate_;
+    outgoing->on_path(now, {by_relay ? endpoint{} : via->at, via->rtt, bound / 8});
+    outgoing->on_time(now);
+    const bool is_told = !outgoing->wants_to_tell(now) || to.tell(who) || outgoing->is_known_there();
+    if (is_told) (by_relay ? relayed_ : directs_).push_back({&who, outgoing, via->at, via});
   });
 }
 
-void sender::address_burst(time_point now, const surroundings& to) {
-  for (auto& [at, seed, via] : directs_) {
-    const bool proven = seed == nullptr || seed->has_consent(now);
-    for (const auto packet : burst_) {
-      if (seed != nullptr && !seed->budget.ready(now)) break;  // it cannot say that it is too much
-      if (!proven && !to.unproven.take(now, at, packet.size)) break;
-      if (seed != nullptr) seed->budget.on_sent(now, packet.size);
-      (seed != nullptr ? seed->bytes_sent : via->bytes_sent) += packet.size;
-      to.out.send(packet, at);
-    }
-  }
-}
+// ---- what
 
-void sender::on_sent(time_point now, std::size_t bytes) {
-  pacer_.on_sent(now, bytes);
-  if (only_seeds_) seed_pacer_.on_sent(now, bytes);
-}
-
-/// What is said while nobody is there reaches nobody, at the pace at which it would have left.
-void sender::discard(time_point now) {
-  if (!std::exchange(reaches_nobody_, true)) loss_is_news_ = true;
-  while (pacer_.ready(now) && !splitter_.front().empty()) {
-    pacer_.on_sent(now, header_size + splitter_.front().size());
+bool sender::make_packet(const surroundings& to) {
+  const auto piece = splitter_.front(max_payload);
+  const bool ends = piece.bytes.empty() && splitter_.finished() && !end_is_sealed_;
+  if ((piece.bytes.empty() && !ends) || !log_.has_room(header_size + piece.bytes.size())) return false;
+  std::uint8_t flags = 0;
+  if (piece.continues) flags |= data_header::continues;
+  if (piece.open_ended) flags |= data_header::open_ended;
+  if (ends) flags |= data_header::ends;
+  const auto number = log_.end();
+  const auto offset = log_.end_offset();
+  const auto bytes = log_.append(header_size, piece.bytes.size());
+  std::ranges::copy(piece.bytes, bytes.subspan(header_size).begin());
+  to.sealer.seal_data(bytes, number, offset, flags, to.random);
+  if (ends) {
+    end_is_sealed_ = true;
+  } else {
     splitter_.pop();
   }
+  return true;
 }
 
-deadline sender::next_deadline() {
-  if (!gate_.is_open()) return gate_.next_deadline();
-  if (splitter_.front().empty()) return std::nullopt;
-  if (held_up_until_) return held_up_until_;
-  return only_seeds_ ? std::max(pacer_.next_time(), seed_pacer_.next_time()) : pacer_.next_time();
+bool sender::send_burst(time_point now, const recipient& one, const surroundings& to) {
+  std::size_t sent = 0;
+  for (; sent < max_burst && takes_more(to.out); ++sent) {
+    auto number = one.to->next(now, log_);
+    if (!number) {
+      const auto payload = new_payload();
+      if (payload == 0 || !one.to->wants_new(now, log_, payload) || !make_packet(to)) break;
+      number = log_.end() - 1;
+    }
+    const auto packet = log_.packet(*number);
+    to.out.send(packet, one.at);
+    one.to->on_sent(now, *number, log_);
+    one.via->bytes_sent += packet.size();
+  }
+  if (sent == 0) return false;
+  one.who->paths().on_data(now);
+  to.ours.reschedule(now, *one.who);
+  return true;
+}
+
+/// A packet that several of them want leaves once for all.
+void sender::send_relayed(time_point now, const surroundings& to) {
+  while (!relayed_.empty()) {
+    std::uint64_t lowest = 0;
+    for (const auto& each : relayed_) {
+      auto number = each.to->next(now, log_);
+      const auto payload = number ? 0 : new_payload();
+      if (payload != 0 && each.to->wants_new(now, log_, payload) && make_packet(to)) number = log_.end() - 1;
+      if (number && (lowest == 0 || *number < lowest)) lowest = *number;
+    }
+    if (lowest == 0) return;
+    if (to.relay.is_full()) {
+      waits_for_relay_ = true;
+      return;
+    }
+    const auto packet = log_.packet(lowest);
+    relay_ids_.clear();
+    for (const auto& each : relayed_) {
+      if (each.to->next(now, log_) != lowest) continue;
+      relay_ids_.push_back(each.who->relay_id);
+      each.to->on_sent(now, lowest, log_);
+      each.via->bytes_sent += packet.size();
+      each.who->paths().on_data(now);
+      to.ours.reschedule(now, *each.who);
+    }
+    to.relay.push(relay_ids_, packet);
+  }
+}
+
+// ---- seed peers
+
+void sender::make_for_seeds(time_point now, const surroundings& to) {
+  while (seed_pacer_.ready(now) && takes_more(to.out)) {
+    const auto payload = new_payload();
+    if (payload == 0 || !make_packet(to)) return;
+    seed_pacer_.on_sent(now, header_size + payload);
+  }
+}
+
+/// Each gets every packet once, at its own pace. `first`: the first that is new.
+void sender::send_to_seeds(time_point now, std::uint64_t first, const surroundings& to) {
+  is_behind_for_seeds_ = false;
+  for (auto& seed : to.seeds) {
+    if (seed.next_data == 0) seed.next_data = first;
+    seed.next_data = std::max(seed.next_data, log_.begin());
+    while (seed.next_data < log_.end() && log_.end_offset() - log_.at(seed.next_data).offset > seed_backlog()) {
+      ++seed.next_data;  // it cannot say that it is too much
+    }
+    send_to_seed(now, seed, to);
+    if (seed.next_data == log_.end()) continue;
+    is_behind_for_seeds_ = true;
+    if (takes_more(to.out)) wake_ = earliest(wake_, seed.budget.next_time());
+  }
+}
+
+void sender::send_to_seed(time_point now, known_peer& seed, const surroundings& to) {
+  const bool may_have_it = !seed.is_ours && !seed.unreachable && to.seeds_too;
+  const bool proven = seed.has_consent(now);
+  for (; seed.next_data < log_.end(); ++seed.next_data) {
+    const auto packet = log_.packet(seed.next_data);
+    if (!may_have_it || packet.size() == header_size) continue;  // the stream's end is for ours alone
+    if (!seed.budget.ready(now) || !takes_more(to.out)) return;
+    if (!proven && !to.unproven.take(now, seed.address, packet.size())) continue;
+    seed.budget.on_sent(now, packet.size());
+    seed.bytes_sent += packet.size();
+    to.out.send(packet, seed.address);
+  }
+}
+
+// ---- afterwards
+
+void sender::look_ahead(const surroundings& to) {
+  const auto payload = new_payload();
+  const bool is_blocked = !takes_more(to.out);
+  const auto look_at = [&](const recipient& each, bool is_held_up) {
+    if (!each.to->waits(log_, payload)) each.to->on_nothing_to_send();
+    wake_ = earliest(wake_, each.to->next_deadline(log_, payload, is_held_up));
+  };
+  for (const auto& each : directs_) look_at(each, is_blocked);
+  for (const auto& each : relayed_) look_at(each, waits_for_relay_);
+  if (!has_ours_ && payload != 0 && !is_blocked) wake_ = earliest(wake_, seed_pacer_.next_time());
+}
+
+/// Who gets no further for too long, and so keeps others from going on, does not get what it lacks.
+bool sender::leave_behind(time_point now, const surroundings& to) {
+  const bool is_full = !splitter_.front(max_payload).bytes.empty() && new_payload() == 0;
+  bool left_some = false;
+  to.ours.for_each([&](session& who) {
+    auto* outgoing = who.outgoing();
+    if (outgoing == nullptr || outgoing->is_refused()) return;
+    if (outgoing->has_all(log_)) return outgoing->on_progress(now);
+    // Who was left behind and has not moved since is not waited for a second time.
+    const bool stands_still = who.was_left_behind && outgoing->floor() == outgoing->first();
+    const bool is_in_the_way = is_full && outgoing->floor() <= log_.begin() && (drops_slow_peers_ || stands_still);
+    const auto patient_until = outgoing->progress_at() + slow_peer_;
+    if (is_in_the_way || (now >= patient_until && !stands_still)) {
+      skip(now, who, log_.end(), log_.end_offset(), to.random);
+      left_some = true;
+    } else if (!stands_still) {
+      wake_ = earliest(wake_, patient_until);
+    }
+  });
+  return left_some;
+}
+
+/// What everybody has is forgotten, once nothing on its way to the kernel refers to it.
+void sender::trim(time_point now, const surroundings& to) {
+  if (!to.out.empty()) return;
+  auto needed = log_.end();
+  const auto look_at = [&](const session& who) {
+    const auto* outgoing = who.outgoing();
+    if (outgoing != nullptr && !outgoing->is_refused()) needed = std::min(needed, outgoing->floor());
+  };
+  to.ours.for_each(look_at);
+  for (const auto& seed : to.seeds) {
+    if (seed.next_data != 0) needed = std::min(needed, seed.next_data);
+  }
+  to.ours.for_each_retired([&](const session& who) {
+    if (!who.said_goodbye && now - *who.retired_at < keeps_for_return) look_at(who);
+  });
+  log_.trim(std::max(needed, log_.begin()));
+}
+
+/// Until when somebody who left without a word may come back for what the log has, or somebody who is listed may be
+/// reached yet.
+deadline sender::return_by(time_point now, const surroundings& to) const {
+  deadline latest;
+  to.ours.for_each_retired([&](const session& who) {
+    const auto until = *who.retired_at + keeps_for_return;
+    const bool may = who.outgoing() != nullptr && !who.outgoing()->is_refused() && !who.said_goodbye && now < until;
+    if (may) latest = std::max(latest.value_or(until), until);
+  });
+  to.ours.for_each([&](const session& who) {
+    const auto until = who.since() + keeps_for_return;
+    if (!who.said_goodbye && now < until) latest = std::max(latest.value_or(until), until);
+  });
+  return latest;
+}
+
+/// What is said while nobody is there reaches nobody.
+void sender::discard(const surroundings& to) {
+  while (!splitter_.front(max_payload).bytes.empty()) {
+    if (!std::exchange(reaches_nobody_, true)) loss_is_news_ = true;
+    splitter_.pop();
+  }
+  if (to.out.empty()) log_.trim(log_.end());
 }
 
 }  // namespace nat

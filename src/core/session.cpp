@@ -32,9 +32,10 @@ void session::revive(time_point now) {
   paths_.set_relay(now, false);
   paths_.wake(now);
   relay_id = 0;
+  said_goodbye = false;
   nat.reset();
   awaits_punch = was_punched = false;
-  order_.skip();
+  if (outgoing_) outgoing_->on_no_path();
   is_cut_off_ = false;
   silence_due_ = now;
 }
@@ -103,9 +104,6 @@ session::ping_result session::on_ping(time_point now, const challenges& ours, pa
     accepts_ = true;
     result.began_to_accept = true;
   }
-  if (const auto* intro = std::get_if<ping_header::introduction>(&ping.body); intro && intro->first_data != 0) {
-    order_.expect(intro->first_data);
-  }
   return result;
 }
 
@@ -134,10 +132,12 @@ void session::adopt(time_point now, sender_id id) {
   unaddressed_seen_ = newcomer_unaddressed_seen_;
   newcomer_pings_seen_ = {};
   accepts_ = false;
-  first_data_ = 0;
-  data_seen_ = {};
+  outgoing_.reset();
   opener_.reset();
-  order_ = {};
+  inbox_ = stream_inbox(stream_inbox::least_window);
+  is_queued = will_end = said_goodbye = missed_beginning = was_left_behind = false;
+  confirmed = 0;
+  data_floor_ = 0;
 }
 
 ping_header session::make_ping(time_point now, const challenges& ours, const path& on, bool wants_answer,
@@ -164,29 +164,46 @@ ping_header session::make_ping(time_point now, const challenges& ours, const pat
   ping.flags = wants_answer ? ping_header::wants_answer : std::uint8_t{0};
   if (is_fresh()) ping.flags |= ping_header::accepts;
   // Who is settled is told where it is seen, each second time; everyone else who we are.
-  const bool settled = accepts_ && is_fresh() && !on.is_relay() && pings_ % 2 == 1 && pings_ >= introduce_until_;
+  const bool settled = accepts_ && is_fresh() && !on.is_relay() && pings_ % 2 == 1;
   if (settled) {
     ping.body = ping_header::reflection{on.at};
   } else {
-    ping.body = ping_header::introduction{self, id_ != 0 && ping.recipient == 0 ? 0 : first_data_};
+    ping.body = ping_header::introduction{self};
   }
   return ping;
 }
 
 // ---- DATA
 
-data_verdict session::on_data(time_point now, const topic_keys& keys, const data_header& header, byte_view packet,
-                              std::vector<std::uint8_t>& payload) {
+std::uint64_t session::on_stream(time_point now, const ping_stream& what) {
+  if (!inbox_.has_begun() && what.first > 1) missed_beginning = true;
+  const bool is_before_floor = what.first < data_floor_;
+  const auto missed =
+      inbox_.begin(now, std::max(what.first, data_floor_), is_before_floor ? std::nullopt : std::optional(what.offset));
+  lost_ += missed;
+  return missed;
+}
+
+data_verdict session::on_data(time_point now, unix_millis wall, const topic_keys& keys, const data_header& header,
+                              byte_view packet, std::vector<std::uint8_t>& scratch) {
   if (!is_fresh() || header.sender != id_) return data_verdict::unexpected;
-  if (!data_seen_.would_accept(header.number)) return data_verdict::duplicate;
+  const auto size = packet.size() - header_size;
+  switch (inbox_.judge(header, size)) {
+    case stream_inbox::verdict::not_begun: return data_verdict::not_begun;
+    case stream_inbox::verdict::duplicate: inbox_.on_duplicate(now); return data_verdict::duplicate;
+    case stream_inbox::verdict::no_room: return data_verdict::no_room;
+    case stream_inbox::verdict::conflicting: return data_verdict::forged;
+    case stream_inbox::verdict::taken: break;
+  }
   if (!opener_) opener_.emplace(keys, id_);
-  payload.resize(packet.size() - header_size);
+  auto payload = inbox_.place(header, size);
+  if (payload.empty()) {
+    scratch.resize(size);
+    payload = scratch;
+  }
   if (!opener_->open(packet, header, payload)) return data_verdict::forged;
-  data_seen_.accept(header.number);
-  if (order_.is_late(header.number)) return data_verdict::late;
-  if (order_.is_next(header.number)) return data_verdict::next;
-  order_.hold(now, header.number, payload);
-  return data_verdict::held;
+  inbox_.take(now, wall, header, payload);
+  return data_verdict::taken;
 }
 
 }  // namespace nat

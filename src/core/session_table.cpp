@@ -44,7 +44,7 @@ void session_table::retire(std::unique_ptr<session> who) {
   retired_.push_back(std::move(who));
   if (retired_.size() <= max_retired) return;
   const auto& oldest = *retired_.front();
-  if (oldest.last_data() > 0 && floors_.try_emplace(oldest.id(), oldest.last_data()).second) {
+  if (oldest.data_floor() > 0 && floors_.try_emplace(oldest.id(), oldest.data_floor()).second) {
     floor_order_.push_back(oldest.id());
   }
   retired_.pop_front();
@@ -65,6 +65,12 @@ session* session_table::retired_by_sender(time_point now, sender_id id) const {
     if ((*who)->id() == id) return who->get();
   }
   return nullptr;
+}
+
+session* session_table::by_sender_or_retired(sender_id id) const {
+  if (auto* who = by_sender(id)) return who;
+  const auto found = std::ranges::find(retired_, id, [](const auto& each) { return each->id(); });
+  return found == retired_.end() ? nullptr : found->get();
 }
 
 void session_table::reschedule(time_point now, session& who) {

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <cstring>
 
 namespace nat {
 namespace {
@@ -31,6 +32,18 @@ code_point decode_front(std::string_view text) {
   return {value, size};
 }
 
+// Records have up to 16 MiB, so runs of what needs no decoding are passed over at once.
+
+/// How many bytes at the front are ASCII; up to seven more may be.
+std::size_t ascii_run(std::string_view text) {
+  std::size_t run = 0;
+  for (std::uint64_t word = 0; text.size() - run >= sizeof(word); run += sizeof(word)) {
+    std::memcpy(&word, text.data() + run, sizeof(word));
+    if ((word & 0x8080808080808080U) != 0) break;
+  }
+  return run;
+}
+
 bool is_control(char32_t value) { return value < 0x20 || (value >= 0x7f && value <= 0x9f); }
 
 /// Characters that reorder what stands around them, break lines or cannot be seen, and so can make a line read as
@@ -42,6 +55,18 @@ bool is_deceptive(char32_t value) {
   // ZWNJ and ZWJ (U+200C, U+200D) belong to ordinary text in many scripts, and to emoji.
   const bool invisible = value == 0x200b || value == 0xfeff || (value >= 0xe0000 && value <= 0xe007f);
   return reorders || breaks_lines || invisible;
+}
+
+/// How many bytes at the front no format escapes: they are appended in one piece.
+std::size_t shown_run(std::string_view text) {
+  const auto is_plain = [](char c) { return c >= 0x20 && c < 0x7f && c != '"' && c != '\\'; };
+  for (std::size_t run = 0;;) {
+    while (run < text.size() && is_plain(text[run])) ++run;
+    if (run == text.size() || static_cast<std::uint8_t>(text[run]) < 0x80) return run;
+    const auto [value, size] = decode_front(text.substr(run));
+    if (size == 0 || is_control(value) || is_deceptive(value)) return run;
+    run += size;
+  }
 }
 
 void append_hex_byte(std::string& out, std::uint8_t byte) {
@@ -66,12 +91,13 @@ void append_escaped(std::string& out, char32_t value) {
 }  // namespace
 
 bool is_utf8(std::string_view text) {
-  while (!text.empty()) {
+  for (;;) {
+    text.remove_prefix(ascii_run(text));
+    if (text.empty()) return true;
     const auto size = decode_front(text).size;
     if (size == 0) return false;
     text.remove_prefix(size);
   }
-  return true;
 }
 
 bool has_control_character(std::string_view text) {
@@ -96,7 +122,11 @@ std::size_t utf8_cut(std::string_view text, std::size_t limit) {
 }
 
 void append_visible(std::string& out, std::string_view text) {
-  while (!text.empty()) {
+  for (;;) {
+    const auto run = shown_run(text);
+    out += text.substr(0, run);
+    text.remove_prefix(run);
+    if (text.empty()) return;
     const auto [value, size] = decode_front(text);
     if (size == 0) {
       append_hex_byte(out, static_cast<std::uint8_t>(text.front()));
@@ -120,7 +150,16 @@ std::string visible(std::string_view text) {
 
 void append_json_string(std::string& out, std::string_view text) {
   out += '"';
-  while (!text.empty()) {
+  append_json_escaped(out, text);
+  out += '"';
+}
+
+void append_json_escaped(std::string& out, std::string_view text) {
+  for (;;) {
+    const auto run = shown_run(text);
+    out += text.substr(0, run);
+    text.remove_prefix(run);
+    if (text.empty()) return;
     const auto [value, size] = decode_front(text);
     const auto length = std::max<std::size_t>(size, 1);
     if (value == '"' || value == '\\') {
@@ -134,7 +173,6 @@ void append_json_string(std::string& out, std::string_view text) {
     }
     text.remove_prefix(length);
   }
-  out += '"';
 }
 
 }  // namespace nat

@@ -47,10 +47,13 @@ void log_note(const nat::note& note, const std::string& coordinator) {
       return spdlog::warn("nobody else is in this topic; if others are, they have another key or none: ours is {}",
                           text);
     case note_kind::later_version: return spdlog::warn("{} sends packets of a later version of natpeer", where);
+    case note_kind::left_behind:
+      return spdlog::warn("{} is left behind: it was too slow, or away for too long", peer(note));
+    case note_kind::gap: return spdlog::warn("{}: {} packets are missing here", peer(note), text);
     case note_kind::input_open: return spdlog::debug("reading stdin: {}", text);
     case note_kind::input_lost: return spdlog::warn("what is read from stdin reaches nobody: no peer can be reached");
     case note_kind::output_full:
-      return spdlog::warn("stdout is not read fast enough: what peers send is being dropped");
+      return spdlog::warn("stdout is not read fast enough: what peers of the seed protocol send is being dropped");
     case note_kind::notes_suppressed: return spdlog::warn("{} lines were left out here", text);
   }
 }

@@ -27,7 +27,9 @@ using namespace std::chrono_literals;
 constexpr std::uint16_t stun_port = 3478;               // RFC 8489, 18.6
 constexpr nat::duration shortest_ping_interval = 10ms;  // a hundred PINGs a second to each peer is plenty
 constexpr nat::duration longest_ping_interval = 60s;    // more, and no NAT keeps its mapping
-constexpr std::size_t help_column = 26;                 // characters; where the help's second column begins
+constexpr std::size_t least_memory = 4U << 20;          // bytes: records of a quarter of it, and something beside
+constexpr std::size_t most_memory = std::size_t{4} << 30;
+constexpr std::size_t help_column = 26;  // characters; where the help's second column begins
 
 std::string shown(std::string_view text) { return '"' + nat::visible(text) + '"'; }
 
@@ -52,9 +54,13 @@ struct raw_options {
   std::string wait = "1";
   std::string input = "bytes";
   std::string output = "auto";
-  std::string rate = "20M";
+  std::string rate = "none";
   std::string seed_rate = "8M";
   std::string quit_on_eof;
+  bool quit_on_end = false;
+  std::string slow_peer = "wait";
+  std::string from;
+  std::string memory = "64M";
   std::optional<std::string> status_socket;
   bool json = false;
   std::string log_level = "info";
@@ -79,6 +85,22 @@ nat::duration duration_of(const std::string& option, std::string_view text, nat:
 std::uint64_t rate_of(const std::string& option, std::string_view text) {
   const auto value = parse_rate(text);
   if (!value) throw usage_error(option + ": " + shown(text) + " is not a rate from 10k to 1000G, such as 20M");
+  return *value;
+}
+
+void read_slow_peer(std::string_view text, nat::peer_config& out) {
+  constexpr std::string_view wait = "wait=";
+  out.drops_slow_peers = text == "drop";
+  if (text == "drop" || text == "wait") return;
+  if (!text.starts_with(wait)) throw usage_error("--slow-peer: " + shown(text) + " is not wait, wait=SECONDS or drop");
+  out.slow_peer = duration_of("--slow-peer", text.substr(wait.size()), 1s);
+}
+
+std::size_t memory_of(std::string_view text) {
+  const auto value = parse_size(text);
+  if (!value || *value < least_memory || *value > most_memory) {
+    throw usage_error("--memory: " + shown(text) + " is not a size from 4M to 4G, such as 64M");
+  }
   return *value;
 }
 
@@ -162,10 +184,17 @@ options read(const raw_options& raw, bool quit_on_eof) {
   out.engine.wait_for = wait;
   out.engine.input = raw.input == "lines" ? nat::input_mode::lines : nat::input_mode::bytes;
   out.engine.output = read_output(raw.output);
-  out.engine.rate = rate_of("--rate", raw.rate);
+  out.engine.rate = raw.rate == "none" ? 0 : rate_of("--rate", raw.rate);
   out.engine.seed_rate = rate_of("--seed-rate", raw.seed_rate);
   if (quit_on_eof)
-    out.engine.quit_on_eof = raw.quit_on_eof.empty() ? 1s : duration_of("--quit-on-eof", raw.quit_on_eof, 1s);
+    out.engine.quit_on_eof = raw.quit_on_eof.empty() ? 30s : duration_of("--quit-on-eof", raw.quit_on_eof, 1s);
+  out.engine.quit_on_end = raw.quit_on_end;
+  if (quit_on_eof && raw.quit_on_end)
+    throw usage_error("--quit-on-end reads no stdin: it does not go with --quit-on-eof");
+  read_slow_peer(raw.slow_peer, out.engine);
+  out.engine.memory = memory_of(raw.memory);
+  if (!raw.from.empty()) check_text("--from", raw.from, nat::max_roster_name);
+  out.engine.from = raw.from;
 
   if (raw.status_socket && raw.status_socket->empty()) throw usage_error("--status-socket is empty");
   out.status_socket = raw.status_socket.value_or("");
@@ -210,11 +239,16 @@ std::variant<options, int> parse_options(int argc, const char* const* argv) {
   add(app, "--output", raw.output, "MODE",
       "raw, lines, text, json or auto: text on a terminal, else raw (default: auto)")
       ->check(CLI::IsMember({"auto", "raw", "lines", "text", "json"}));
-  add(app, "--rate", raw.rate, "RATE", "bit/s to each peer, with k, M or G (default: 20M)");
+  add(app, "--rate", raw.rate, "RATE", "bit/s to each peer at most, with k, M or G (default: none)");
   add(app, "--seed-rate", raw.seed_rate, "RATE", "bit/s at most to a peer of the seed protocol (default: 8M)");
-  auto* quit =
-      add(app, "--quit-on-eof", raw.quit_on_eof, "[SECONDS]", "end so long after the last packet of stdin (default: 1)")
-          ->expected(0, 1);
+  auto* quit = add(app, "--quit-on-eof", raw.quit_on_eof, "[SECONDS]",
+                   "end once everybody has all of stdin, or after so long without progress (default: 30)")
+                   ->expected(0, 1);
+  app.add_flag("--quit-on-end", raw.quit_on_end, "read no stdin; end once all senders have, and all is written");
+  add(app, "--slow-peer", raw.slow_peer, "POLICY",
+      "wait, wait=SECONDS or drop: when a peer is left behind (default: wait=300)");
+  add(app, "--from", raw.from, "NAME", "write only what this peer sends (default: everybody's)");
+  add(app, "--memory", raw.memory, "SIZE", "bytes kept for each direction, with k, M or G (default: 64M)");
   add(app, "--status-socket", raw.status_socket, "PATH",
       "tell the status, as JSON, to who connects to this Unix socket (default: none)");
   add(app, "--log-level", raw.log_level, "LEVEL", "trace, debug, info, warn, error or off (default: info)")

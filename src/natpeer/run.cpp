@@ -91,7 +91,7 @@ class program {
   std::string status() const;
 
   const options& options_;
-  asio::io_context io_{1};  // one thread; stdin and stdout have their own
+  asio::io_context io_{1};  // one thread; stdin and stdout may have their own
   nat::net::random_pool random_;
   nat::peer engine_;
   nat::net::udp_link link_;
@@ -114,7 +114,7 @@ class program {
   nat::net::event lookup_wanted_{io_};
   nat::net::event became_blocked_{io_};
   nat::net::interface_watch interfaces_{io_};
-  nat::net::input_stream input_{STDIN_FILENO};
+  nat::net::input_stream input_{io_, STDIN_FILENO};
   nat::net::output_stream output_{io_, STDOUT_FILENO};
 };
 
@@ -143,7 +143,7 @@ int program::run() {
   launch(pump_interfaces());
   launch(pump_output());
   launch(watch_output());
-  launch(pump_input());
+  if (engine_.reads_input()) launch(pump_input());
   if (options_.bind.is_unspecified()) {
     engine_.on_interfaces(steady_now(), nat::net::interface_addresses(), link_.local().port, false);
   } else {
@@ -197,16 +197,20 @@ awaitable<void> program::pump_output() {
   for (;;) {
     while (!engine_.has_output()) co_await output_ready_.wait();
     bytes.clear();
-    engine_.swap_output(bytes);
-    if (const auto error = co_await output_.write(bytes)) {
-      output_gone_ = true;
-      const bool quiet = error == std::errc::broken_pipe || error == std::errc::operation_canceled;
-      engine_.on_output_closed(steady_now(), quiet ? "" : "cannot write to stdout: " + error.message());
+    engine_.next_output(bytes);
+    for (nat::byte_view rest = bytes; !rest.empty();) {
+      const auto [size, error] = co_await output_.write(rest);
+      if (size > 0) engine_.on_output_written(steady_now(), size);
+      if (error) {
+        output_gone_ = true;
+        const bool quiet = error == std::errc::broken_pipe || error == std::errc::operation_canceled;
+        engine_.on_output_closed(steady_now(), quiet ? "" : "cannot write to stdout: " + error.message());
+        act();
+        co_return;
+      }
+      rest = rest.subspan(size);
       act();
-      co_return;
     }
-    engine_.on_output_written(steady_now(), bytes.size());
-    act();
   }
 }
 
@@ -222,6 +226,7 @@ awaitable<void> program::pump_network() {
   for (;;) {
     const auto batch = co_await link_.receive();
     for (const auto& datagram : batch) engine_.on_datagram(steady_now(), wall_now(), datagram.from, datagram.bytes);
+    engine_.flush(steady_now());
     act();
   }
 }
@@ -275,6 +280,7 @@ void program::act() {
   send_datagrams();
   if (const auto request = engine_.next_aside()) send_aside(*request);
   coordinator_.send_waiting();  // behind the datagrams: a punch says that the PINGs are out
+  send_datagrams();             // the connection has taken what others waited behind
   while (const auto note = engine_.next_note()) log_note(*note, options_.coordinator.to_string());
   if (engine_.take_stun_lookup()) lookup_wanted_.notify();
   if (engine_.wants_input()) input_wanted_.notify();

@@ -2,6 +2,9 @@
 
 #include "../cli/usage.hpp"
 
+#include <charconv>
+#include <cstdint>
+
 namespace natpeer {
 std::string host_port::to_string() const {
   const bool v6 = host.find(':') != std::string::npos;
@@ -51,6 +54,18 @@ std::optional<std::uint64_t> parse_rate(std::string_view text) {
   const auto rate = cli::parse_amount(text);
   if (!rate || *rate < lowest_rate || *rate > highest_rate) return std::nullopt;
   return static_cast<std::uint64_t>(*rate);
+}
+
+std::optional<std::size_t> parse_size(std::string_view text) {
+  unsigned shift = 0;
+  if (text.ends_with('k')) shift = 10;
+  if (text.ends_with('M')) shift = 20;
+  if (text.ends_with('G')) shift = 30;
+  if (shift != 0) text.remove_suffix(1);
+  std::size_t number = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+  const bool fits = error == std::errc{} && end == text.data() + text.size() && number <= (SIZE_MAX >> shift);
+  return fits ? std::optional(number << shift) : std::nullopt;
 }
 
 }  // namespace natpeer

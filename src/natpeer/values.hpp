@@ -5,6 +5,7 @@
 
 #include "options.hpp"
 
+#include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -23,5 +24,8 @@ constexpr double highest_rate = 1e12;
 
 /// A decimal number of bit/s with `k`, `M` or `G` behind it, or alone, within these bounds.
 std::optional<std::uint64_t> parse_rate(std::string_view text);
+
+/// A whole number of bytes with `k`, `M` or `G` (powers of 1024) behind it, or alone.
+std::optional<std::size_t> parse_size(std::string_view text);
 
 }  // namespace natpeer

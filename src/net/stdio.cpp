@@ -1,8 +1,12 @@
 #include "nat/net/stdio.hpp"
 
+#include "shared_file.hpp"
+
 #include <algorithm>
 #include <cerrno>
+#include <chrono>
 #include <limits>
+#include <optional>
 
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/co_spawn.hpp>
@@ -27,13 +31,25 @@ namespace asio = boost::asio;
 
 namespace {
 
-/// Waits until `fd` is ready for `events` (or has failed). False: woken up instead.
-bool wait_ready(int fd, short events, const wake_pipe& stop) {
+using clock = std::chrono::steady_clock;
+using deadline = std::optional<clock::time_point>;
+
+enum class wake_reason { ready, timeout, stopped };
+
+/// Waits until `fd` is ready for `events` (or has failed), or for as long as `until` says.
+wake_reason wait_ready(int fd, short events, const wake_pipe& stop, deadline until = {}) {
   pollfd both[2] = {{fd, events, 0}, {stop.fd(), POLLIN, 0}};
-  while (::poll(both, 2, -1) < 0) {
-    if (errno != EINTR) return false;
+  for (;;) {
+    int patience_ms = -1;
+    if (until) {
+      const auto left = std::chrono::ceil<std::chrono::milliseconds>(*until - clock::now());
+      patience_ms = static_cast<int>(std::max(left, std::chrono::milliseconds(0)).count());
+    }
+    const int found = ::poll(both, 2, patience_ms);
+    if (found == 0) return wake_reason::timeout;
+    if (found > 0) return both[1].revents == 0 ? wake_reason::ready : wake_reason::stopped;
+    if (errno != EINTR) return wake_reason::stopped;
   }
-  return both[1].revents == 0;
 }
 
 /// How much one write may carry without blocking once `poll` says there is room: PIPE_BUF for a pipe (POSIX), and as
@@ -42,6 +58,31 @@ std::size_t unblocking_write(int fd) {
   struct stat info {};
   if (::fstat(fd, &info) == 0 && S_ISREG(info.st_mode)) return std::numeric_limits<std::size_t>::max();
   return PIPE_BUF;
+}
+
+std::error_code canceled() { return std::make_error_code(std::errc::operation_canceled); }
+
+/// `output_stream::write` without the thread, and without the stream, which may be destroyed meanwhile. Nothing written
+/// and no error: `file` cannot do it.
+asio::awaitable<output_stream::written> write_shared(std::shared_ptr<shared_file> file, byte_view bytes) {
+  output_stream::written out;
+  deadline until;
+  for (;;) {
+    if (file->stopped()) co_return output_stream::written{out.size, canceled()};
+    const auto [size, error] = file->write(bytes.subspan(out.size));
+    if (error == EOPNOTSUPP) co_return out;
+    if (error != 0 && error != EAGAIN) {
+      co_return output_stream::written{out.size, {error, std::generic_category()}};
+    }
+    out.size += size;
+    if (out.size == bytes.size()) break;
+    const auto now = clock::now();
+    if (size > 0 && !until) until = now + output_stream::progress_interval;
+    if (until && now >= *until) break;
+    co_await file->ready(until);
+  }
+  co_await file->others_first();  // the bytes are out, and whoever calls this in a loop starves nobody
+  co_return out;
 }
 
 /// Holds a work_flag for a scope.
@@ -83,35 +124,63 @@ bool work_flag::wait_idle() {
   return idle_.wait_for(lock, patience, [this] { return !at_work_; });
 }
 
+blocking_thread::~blocking_thread() {
+  stop_pipe.wake();
+  pool.stop();
+  pool.join();
+}
+
+bool blocking_thread::stop() {
+  stop_pipe.wake();
+  return at_work.wait_idle();
+}
+
 // ---- stdin
 
-input_stream::input_stream(int fd) : fd_(fd), chunk_(std::make_unique_for_overwrite<std::uint8_t[]>(max_chunk)) {}
+input_stream::input_stream(asio::io_context& io, int fd, const stdio_options& options)
+    : fd_(fd), chunk_(std::make_unique_for_overwrite<std::uint8_t[]>(max_chunk)) {
+  if (!options.portable) file_ = shared_file::open(io, fd, shared_file::use::reading);
+  if (!file_) thread_ = std::make_unique<blocking_thread>();
+}
 
 input_stream::~input_stream() {
-  stop_.wake();
-  thread_.stop();
-  thread_.join();
+  if (file_) file_->stop();
 }
 
 bool input_stream::stop() {
-  stop_.wake();
-  return reading_.wait_idle();
+  if (file_) file_->stop();
+  return !thread_ || thread_->stop();
 }
 
-byte_view input_stream::read_some() {
-  const at_work mark(reading_);
+asio::awaitable<byte_view> input_stream::next() {
+  if (const auto file = file_) {
+    // Tried before waiting: under load the next bytes are already there. Behind everybody else's turn, so that a fast
+    // writer starves nobody.
+    co_await file->others_first();
+    for (;;) {
+      if (file->stopped()) co_return byte_view{};  // and perhaps destroyed
+      const auto [size, error] = file->read({chunk_.get(), max_chunk});
+      if (error == EOPNOTSUPP) break;
+      if (error != EAGAIN) co_return byte_view(chunk_.get(), size);
+      co_await file->ready();
+    }
+    thread_ = std::make_unique<blocking_thread>();
+    file_.reset();
+  }
+  co_return co_await asio::co_spawn(
+      thread_->pool, [this, &thread = *thread_]() -> asio::awaitable<byte_view> { co_return read_some(thread); },
+      asio::use_awaitable);
+}
+
+byte_view input_stream::read_some(blocking_thread& thread) {
+  const at_work mark(thread.at_work);
   for (;;) {
-    if (!wait_ready(fd_, POLLIN, stop_)) return {};
+    if (wait_ready(fd_, POLLIN, thread.stop_pipe) == wake_reason::stopped) return {};
     const auto size = ::read(fd_, chunk_.get(), max_chunk);
     if (size > 0) return {chunk_.get(), static_cast<std::size_t>(size)};
     // EAGAIN: somebody else made the file non-blocking, and read what was there before us.
     if (size == 0 || (errno != EINTR && errno != EAGAIN)) return {};
   }
-}
-
-asio::awaitable<byte_view> input_stream::next() {
-  co_return co_await asio::co_spawn(
-      thread_, [this]() -> asio::awaitable<byte_view> { co_return read_some(); }, asio::use_awaitable);
 }
 
 // ---- stdout
@@ -147,35 +216,50 @@ class output_stream::hangup_watch {
   asio::posix::stream_descriptor set_;
 };
 
-output_stream::output_stream(asio::io_context& io, int fd)
-    : fd_(fd), max_write_(unblocking_write(fd)), hangup_(std::make_unique<hangup_watch>(io, fd)) {}
+output_stream::output_stream(asio::io_context& io, int fd, const stdio_options& options)
+    : fd_(fd), max_write_(unblocking_write(fd)), hangup_(std::make_unique<hangup_watch>(io, fd)) {
+  if (!options.portable) file_ = shared_file::open(io, fd, shared_file::use::writing);
+  if (!file_) thread_ = std::make_unique<blocking_thread>();
+}
 
 output_stream::~output_stream() {
-  stop_.wake();
-  thread_.stop();
-  thread_.join();
+  if (file_) file_->stop();
 }
 
 bool output_stream::stop() {
-  stop_.wake();
-  return writing_.wait_idle();
+  if (file_) file_->stop();
+  return !thread_ || thread_->stop();
 }
 
-std::error_code output_stream::write_all(byte_view bytes) {
-  const at_work mark(writing_);
-  while (!bytes.empty()) {
-    if (!wait_ready(fd_, POLLOUT, stop_)) return std::make_error_code(std::errc::operation_canceled);
-    const auto size = ::write(fd_, bytes.data(), std::min(bytes.size(), max_write_));
-    if (size > 0) bytes = bytes.subspan(static_cast<std::size_t>(size));
-    if (size < 0 && errno != EINTR && errno != EAGAIN) return {errno, std::generic_category()};
+asio::awaitable<output_stream::written> output_stream::write(byte_view bytes) {
+  if (bytes.empty()) co_return written{};
+  if (file_) {
+    const auto out = co_await write_shared(file_, bytes);
+    if (out.size > 0 || out.error) co_return out;
+    thread_ = std::make_unique<blocking_thread>();
+    file_.reset();
   }
-  return {};
+  co_return co_await asio::co_spawn(
+      thread_->pool,
+      [this, bytes, &thread = *thread_]() -> asio::awaitable<written> { co_return write_some(thread, bytes); },
+      asio::use_awaitable);
 }
 
-asio::awaitable<std::error_code> output_stream::write(byte_view bytes) {
-  co_return co_await asio::co_spawn(
-      thread_, [this, bytes]() -> asio::awaitable<std::error_code> { co_return write_all(bytes); },
-      asio::use_awaitable);
+output_stream::written output_stream::write_some(blocking_thread& thread, byte_view bytes) const {
+  const at_work mark(thread.at_work);
+  written out;
+  deadline until;
+  while (out.size < bytes.size()) {
+    const auto woken_by = wait_ready(fd_, POLLOUT, thread.stop_pipe, until);
+    if (woken_by == wake_reason::stopped) return {out.size, canceled()};
+    if (woken_by == wake_reason::timeout) break;
+    const auto rest = bytes.subspan(out.size);
+    const auto size = ::write(fd_, rest.data(), std::min(rest.size(), max_write_));
+    if (size < 0 && errno != EINTR && errno != EAGAIN) return {out.size, {errno, std::generic_category()}};
+    if (size > 0) out.size += static_cast<std::size_t>(size);
+    if (size > 0 && !until) until = clock::now() + progress_interval;
+  }
+  return out;
 }
 
 asio::awaitable<void> output_stream::closed() { return hangup_->wait(); }

@@ -146,7 +146,7 @@ class link_model {
   };
 
   explicit link_model(const link_config& config, std::uint64_t seed = 1)
-      : config(config), rate_(config.rate), random_(seed) {
+      : config_(config), rate_(config.rate), random_(seed) {
     buffer_ = static_cast<std::size_t>(config.buffer * config.rate *
                                        std::chrono::duration<double>(config.round_trip).count());
   }
@@ -161,15 +161,16 @@ class link_model {
     return added;
   }
   bbr& add_bbr(std::uint64_t seed = 1, duration starts = {}) {
-    auto control = std::make_unique<bbr_controller>(config.datagram, seed);
+    auto control = std::make_unique<bbr_controller>(config_.datagram, seed);
     auto& result = control->it;
     add(std::move(control), starts);
     return result;
   }
-  void add_cubic(duration starts = {}) { add(std::make_unique<cubic_controller>(config.datagram), starts); }
+  void add_cubic(duration starts = {}) { add(std::make_unique<cubic_controller>(config_.datagram), starts); }
 
   void set_rate(double bytes_per_second) { rate_ = bytes_per_second; }
-  void set_loss(double share) { config.loss = share; }
+  void set_loss(double share) { config_.loss = share; }
+  void set_round_trip(duration time) { config_.round_trip = time; }
   flow& operator[](std::size_t index) { return *flows_[index]; }
   double queue_bytes() const { return static_cast<double>(queued_); }
   time_point now() const { return now_; }
@@ -250,22 +251,22 @@ class link_model {
     if (now_ < from.starts) return;
     auto& control = *from.control;
     std::uint64_t burst = 0;
-    while (now_ >= from.free_at || (burst > 0 && burst + config.datagram <= control.send_quantum())) {
-      if (from.in_flight + config.datagram > control.window()) break;
-      if (from.to_send && *from.to_send < config.datagram) {
+    while (now_ >= from.free_at || (burst > 0 && burst + config_.datagram <= control.send_quantum())) {
+      if (from.in_flight + config_.datagram > control.window()) break;
+      if (from.to_send && *from.to_send < config_.datagram) {
         control.on_app_limited(from.in_flight);
         break;
       }
-      if (from.to_send) *from.to_send -= config.datagram;
+      if (from.to_send) *from.to_send -= config_.datagram;
       if (from.in_flight == 0) from.progress = now_;
-      const auto state = control.on_sent(now_, config.datagram, from.in_flight);
+      const auto state = control.on_sent(now_, config_.datagram, from.in_flight);
       from.packets.push_back({state});
-      from.in_flight += config.datagram;
-      from.sent += config.datagram;
-      burst += config.datagram;
+      from.in_flight += config_.datagram;
+      from.sent += config_.datagram;
+      burst += config_.datagram;
       enqueue(index, from.next++);
       from.free_at =
-          std::max(from.free_at, now_) + time_for(config.datagram, static_cast<double>(control.pacing_rate()));
+          std::max(from.free_at, now_) + time_for(config_.datagram, static_cast<double>(control.pacing_rate()));
     }
     if (from.free_at > now_ && !from.wakes) {
       from.wakes = true;
@@ -274,28 +275,28 @@ class link_model {
   }
 
   void enqueue(std::size_t index, std::uint64_t number) {
-    if (!queue_.empty() && queued_ + config.datagram > buffer_ + config.datagram) return;  // dropped
+    if (!queue_.empty() && queued_ + config_.datagram > buffer_ + config_.datagram) return;  // dropped
     queue_.push_back({index, number});
-    queued_ += config.datagram;
-    if (queue_.size() == 1) at(now_ + time_for(config.datagram, rate_), {event::departs, 0, 0});
+    queued_ += config_.datagram;
+    if (queue_.size() == 1) at(now_ + time_for(config_.datagram, rate_), {event::departs, 0, 0});
   }
 
   void depart() {
     const auto leaving = queue_.front();
     queue_.pop_front();
-    queued_ -= config.datagram;
-    if (!queue_.empty()) at(now_ + time_for(config.datagram, rate_), {event::departs, 0, 0});
-    if (config.loss > 0 && chance() < config.loss) return;
-    at(now_ + config.round_trip / 2, {event::arrives, leaving.flow, leaving.number});
+    queued_ -= config_.datagram;
+    if (!queue_.empty()) at(now_ + time_for(config_.datagram, rate_), {event::departs, 0, 0});
+    if (config_.loss > 0 && chance() < config_.loss) return;
+    at(now_ + config_.round_trip / 2, {event::arrives, leaving.flow, leaving.number});
   }
 
   void arrive(std::size_t index, std::uint64_t number) {
     auto& to = *flows_[index];
     to.unacked.push_back(number);
-    if (to.unacked.size() >= config.packets_per_ack) {
+    if (to.unacked.size() >= config_.packets_per_ack) {
       acknowledge(index);
     } else if (to.unacked.size() == 1) {
-      at(now_ + config.ack_delay, {event::ack_timer, index, ++to.ack_timer});
+      at(now_ + config_.ack_delay, {event::ack_timer, index, ++to.ack_timer});
     }
   }
 
@@ -303,8 +304,8 @@ class link_model {
     auto& to = *flows_[index];
     if (to.unacked.empty()) return;
     ++to.ack_timer;
-    const auto late = duration(static_cast<duration::rep>(chance() * static_cast<double>(config.jitter.count())));
-    to.last_ack = std::max(to.last_ack, now_ + config.round_trip / 2 + late);
+    const auto late = duration(static_cast<duration::rep>(chance() * static_cast<double>(config_.jitter.count())));
+    to.last_ack = std::max(to.last_ack, now_ + config_.round_trip / 2 + late);
     acks_.resize(flows_.size());
     acks_[index].push_back(std::move(to.unacked));
     to.unacked.clear();
@@ -317,19 +318,19 @@ class link_model {
     acks_[index].pop_front();
     std::optional<time_point> newest;
     for (const auto number : numbers) {
-      of.delivered += config.datagram;
+      of.delivered += config_.datagram;
       if (number < of.first || of.packets[number - of.first].settled) continue;
       auto& one = of.packets[number - of.first];
       one.settled = true;
-      of.in_flight -= config.datagram;
+      of.in_flight -= config_.datagram;
       newest = one.state.sent_at;
-      of.control->on_acked(now_, one.state, config.datagram);
+      of.control->on_acked(now_, one.state, config_.datagram);
     }
     if (!newest) return;
     of.rtt = now_ - *newest;
     of.progress = now_;
     // As RACK (RFC 8985): lost is what left a quarter of a round trip before one that has arrived.
-    give_up(of, *newest - config.round_trip / 4);
+    give_up(of, *newest - config_.round_trip / 4);
     of.control->on_ack_done(now_, of.rtt, of.in_flight);
     send(index);
   }
@@ -339,9 +340,9 @@ class link_model {
       if (one.state.sent_at > sent_before) break;
       if (one.settled) continue;
       one.settled = true;
-      of.in_flight -= config.datagram;
-      of.lost += config.datagram;
-      of.control->on_lost(now_, one.state, config.datagram);
+      of.in_flight -= config_.datagram;
+      of.lost += config_.datagram;
+      of.control->on_lost(now_, one.state, config_.datagram);
     }
     while (!of.packets.empty() && of.packets.front().settled) {
       of.packets.pop_front();
@@ -360,7 +361,7 @@ class link_model {
     at(now_ + timeout_check, {event::check, index, 0});
   }
 
-  link_config config;
+  link_config config_;
   double rate_;
   std::uint64_t random_;
   std::size_t buffer_ = 0;

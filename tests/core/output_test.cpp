@@ -1,6 +1,6 @@
 // The pieces between the network and stdout: formats, receiver.
-#include "nat/output_format.hpp"
 #include "nat/receiver.hpp"
+#include "nat/record_formatter.hpp"
 #include "nat/text.hpp"
 
 #include <string>
@@ -11,6 +11,8 @@
 namespace nat {
 namespace {
 
+constexpr time_point now{std::chrono::hours(1)};
+constexpr std::size_t memory = 1U << 20;
 const output_source bob{"bob", {ip_address::parse("192.0.2.7").value(), 4000}, 1656829882876};
 
 std::string format(output_mode mode, std::string_view payload, output_source source = bob) {
@@ -72,32 +74,32 @@ TEST(output_format, json_carries_bytes_that_are_no_text_in_base64) {
 }
 
 TEST(receiver, hands_over_what_came_and_goes_on_meanwhile) {
-  receiver to_stdout(output_mode::raw);
+  session_table nobody;
+  receiver to_stdout(output_mode::raw, memory);
   EXPECT_TRUE(to_stdout.drained());
-  to_stdout.on_payload(bob, as_bytes("one"));
+  to_stdout.on_unsealed(bob, as_bytes("one"));
   std::vector<std::uint8_t> bytes;
-  to_stdout.swap_output(bytes);
+  to_stdout.next_output(bytes, nobody);
   EXPECT_EQ(as_text(bytes), "one");
-  to_stdout.on_payload(bob, as_bytes("two"));
+  to_stdout.on_unsealed(bob, as_bytes("two"));
   EXPECT_FALSE(to_stdout.drained());
-  to_stdout.on_written(3);
+  to_stdout.on_written(now, 3, nobody);
   bytes.clear();
-  to_stdout.swap_output(bytes);
+  to_stdout.next_output(bytes, nobody);
   EXPECT_EQ(as_text(bytes), "two");
-  to_stdout.on_written(3);
+  to_stdout.on_written(now, 3, nobody);
   EXPECT_TRUE(to_stdout.drained());
 }
 
-TEST(receiver, drops_what_comes_above_its_bound_whether_waiting_or_being_written) {
-  receiver to_stdout(output_mode::raw);
+TEST(receiver, drops_what_seed_peers_send_above_its_bound) {
+  session_table nobody;
+  receiver to_stdout(output_mode::raw, memory);
   const std::string payload(1U << 20, 'x');
-  for (int i = 0; i < 8; ++i) ASSERT_TRUE(to_stdout.on_payload(bob, as_bytes(payload)));
+  for (int i = 0; i < 16; ++i) ASSERT_TRUE(to_stdout.on_unsealed(bob, as_bytes(payload)));
+  EXPECT_FALSE(to_stdout.on_unsealed(bob, as_bytes("x")));
   std::vector<std::uint8_t> bytes;
-  to_stdout.swap_output(bytes);
-  for (int i = 0; i < 8; ++i) ASSERT_TRUE(to_stdout.on_payload(bob, as_bytes(payload)));
-  EXPECT_FALSE(to_stdout.on_payload(bob, as_bytes("x")));
-  to_stdout.on_written(bytes.size());
-  EXPECT_TRUE(to_stdout.on_payload(bob, as_bytes("x")));
+  to_stdout.next_output(bytes, nobody);
+  EXPECT_TRUE(to_stdout.on_unsealed(bob, as_bytes("x")));
 }
 
 }  // namespace

@@ -85,6 +85,7 @@ class peer_test : public testing::Test {
   void raw_list(std::string_view text) { engine->on_coordinator(now, 0, events::text{text}); }
   void receive(const endpoint& from, std::string_view datagram) {
     engine->on_datagram(now, 1656829882876, from, as_bytes(datagram));
+    engine->flush(now);
   }
   void ping_from(const endpoint& from) { receive(from, packet_text("PINGPING")); }
   void data_from(const endpoint& from, std::string_view payload) { receive(from, packet_text("DATADATA", payload)); }
@@ -121,7 +122,7 @@ class peer_test : public testing::Test {
   std::string output() {
     std::vector<std::uint8_t> bytes;
     if (engine->has_output()) {
-      engine->swap_output(bytes);
+      engine->next_output(bytes);
       engine->on_output_written(now, bytes.size());
     }
     return std::string(as_text(bytes));

@@ -13,7 +13,7 @@ class made_up_member {
 
   std::vector<std::uint8_t> introduction(std::uint64_t echo = 0, sender_id to = 0, std::uint8_t flags = 0) {
     ping_header ping{.number = ++number_, .recipient = to, .challenge = 7, .echo = echo, .flags = flags};
-    ping.body = ping_header::introduction{keys_.tag_of(name_), 0};
+    ping.body = ping_header::introduction{keys_.tag_of(name_)};
     std::vector<std::uint8_t> out(header_size);
     sealer_.seal_ping(out, ping, random_);
     return out;

@@ -118,16 +118,15 @@ TEST_F(peer_v2_test, a_direct_path_that_dies_is_carried_by_the_relay_within_two_
   EXPECT_EQ(read("ben"), typed) << "all of it, once";
 }
 
-TEST_F(peer_v2_test, loses_less_than_a_second_of_data_when_the_direct_path_dies_while_it_is_used) {
+TEST_F(peer_v2_test, loses_nothing_when_the_direct_path_dies_while_it_is_used) {
   two_peers();
   chatter("ann", 2s);
   pass(100ms);
   read("ben");
   passes = no_datagrams();
-  chatter("ann", 5s);
+  const auto typed = chatter("ann", 5s);
   pass(150ms);
-  const auto got = read("ben");
-  EXPECT_GT(std::ranges::count(got, '\n'), 400) << "of 500";
+  EXPECT_EQ(read("ben"), typed);
 }
 
 TEST_F(peer_v2_test, a_direct_path_that_works_again_is_used_again) {
@@ -397,7 +396,7 @@ TEST_F(peer_v2_test, the_first_data_is_not_overtaken_by_what_goes_directly) {
   }
 }
 
-TEST_F(peer_v2_test, what_waits_for_a_lost_packet_is_written_when_its_sender_leaves) {
+TEST_F(peer_v2_test, what_follows_a_lost_packet_is_not_written_where_its_sender_is_gone) {
   two_peers();
   type("ann", "1\n");
   pass(20ms);
@@ -409,7 +408,7 @@ TEST_F(peer_v2_test, what_waits_for_a_lost_packet_is_written_when_its_sender_lea
   pass(10ms);
   vanish("ann");
   pass(2s);
-  EXPECT_EQ(read("ben"), "1\n3\n");
+  EXPECT_EQ(read("ben"), "1\n");
 }
 
 TEST_F(peer_v2_test, relayed_data_that_comes_behind_the_news_of_its_senders_leaving_is_written) {

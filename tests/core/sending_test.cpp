@@ -1,6 +1,5 @@
-// The pieces between stdin and the sender: splitter, pacer, outbox, gate.
+// The pieces between stdin and the sender: pacer, outbox, gate.
 #include "nat/backoff.hpp"
-#include "nat/input_splitter.hpp"
 #include "nat/outbox.hpp"
 #include "nat/pacer.hpp"
 #include "nat/sender.hpp"
@@ -18,108 +17,6 @@ namespace {
 using namespace std::chrono_literals;
 
 constexpr time_point start{1h};
-
-std::vector<std::string> take_all(input_splitter& splitter) {
-  std::vector<std::string> out;
-  while (!splitter.front().empty()) {
-    out.emplace_back(as_text(splitter.front()));
-    splitter.pop();
-  }
-  return out;
-}
-
-std::vector<std::string> split(input_mode mode, std::string_view input, bool ended = true) {
-  input_splitter splitter(mode);
-  splitter.push(as_bytes(input));
-  if (ended) splitter.end();
-  return take_all(splitter);
-}
-
-using strings = std::vector<std::string>;
-
-TEST(input_splitter, in_bytes_mode_sends_what_arrives_as_it_arrives) {
-  EXPECT_EQ(split(input_mode::bytes, "no newline yet", false), strings{"no newline yet"});
-  EXPECT_EQ(split(input_mode::bytes, "one\ntwo\n", false), strings{"one\ntwo\n"});
-}
-
-TEST(input_splitter, in_bytes_mode_cuts_after_the_last_newline) {
-  EXPECT_EQ(split(input_mode::bytes, "one\ntwo\nthr"), (strings{"one\ntwo\n", "thr"}));
-  const std::string line(600, 'x');
-  EXPECT_EQ(split(input_mode::bytes, line + '\n' + line + '\n'), (strings{line + '\n', line + '\n'}));
-}
-
-TEST(input_splitter, in_bytes_mode_cuts_at_the_largest_payload_where_there_is_no_newline) {
-  const std::string bytes(max_payload * 2 + 5, '\xff');
-  EXPECT_EQ(split(input_mode::bytes, bytes),
-            (strings{std::string(max_payload, '\xff'), std::string(max_payload, '\xff'), std::string(5, '\xff')}));
-}
-
-TEST(input_splitter, in_bytes_mode_loses_and_adds_nothing) {
-  plain_random random;
-  std::vector<std::uint8_t> bytes(60'000);
-  random.fill(bytes);
-  std::string joined;
-  for (const auto& piece : split(input_mode::bytes, as_text(bytes))) {
-    EXPECT_LE(piece.size(), max_payload);
-    joined += piece;
-  }
-  EXPECT_EQ(joined, as_text(bytes));
-}
-
-TEST(input_splitter, in_lines_mode_sends_each_line_without_its_ending) {
-  EXPECT_EQ(split(input_mode::lines, "one\ntwo\r\nthree"), (strings{"one", "two", "three"}));
-  EXPECT_EQ(split(input_mode::lines, "last\r"), strings{"last"});
-}
-
-TEST(input_splitter, in_lines_mode_skips_empty_lines) {
-  EXPECT_EQ(split(input_mode::lines, "\n\r\n\na\n\n\r\n"), strings{"a"});
-}
-
-TEST(input_splitter, in_lines_mode_waits_for_the_rest_of_a_line) {
-  input_splitter splitter(input_mode::lines);
-  splitter.push(as_bytes("one\ntw"));
-  EXPECT_EQ(take_all(splitter), strings{"one"});
-  splitter.push(as_bytes("o\n"));
-  EXPECT_EQ(take_all(splitter), strings{"two"});
-  EXPECT_FALSE(splitter.finished());
-  splitter.end();
-  EXPECT_TRUE(splitter.finished());
-}
-
-TEST(input_splitter, in_lines_mode_a_line_of_exactly_a_payload_is_one_packet) {
-  const std::string line(max_payload, 'x');
-  for (const auto* ending : {"", "\n", "\r\n"}) EXPECT_EQ(split(input_mode::lines, line + ending), strings{line});
-}
-
-TEST(input_splitter, in_lines_mode_sends_a_longer_line_in_pieces_between_characters) {
-  std::string line(max_payload - 1, 'x');
-  line += "🙂end";
-  EXPECT_EQ(split(input_mode::lines, line + "\nnext\n"),
-            (strings{std::string(max_payload - 1, 'x'), "🙂end", "next"}));
-}
-
-TEST(input_splitter, a_line_that_never_ends_is_sent_while_it_comes) {
-  input_splitter splitter(input_mode::lines);
-  const std::string chunk(input_splitter::max_chunk, 'x');
-  std::size_t sent = 0;
-  for (int i = 0; i < 160; ++i) {
-    ASSERT_TRUE(splitter.wants_input());
-    splitter.push(as_bytes(chunk));
-    for (const auto& piece : take_all(splitter)) sent += piece.size();
-  }
-  splitter.end();
-  for (const auto& piece : take_all(splitter)) sent += piece.size();
-  EXPECT_EQ(sent, 160 * chunk.size());
-}
-
-TEST(input_splitter, wants_no_more_than_its_bound) {
-  input_splitter splitter(input_mode::bytes);
-  const std::string chunk(input_splitter::max_chunk, 'x');
-  splitter.push(as_bytes(chunk));
-  EXPECT_TRUE(splitter.wants_input());
-  splitter.push(as_bytes(chunk));
-  EXPECT_FALSE(splitter.wants_input());
-}
 
 TEST(pacer, lets_a_burst_through_and_then_keeps_the_rate) {
   constexpr std::uint64_t rate = 8'000'000;  // a byte a microsecond
@@ -218,7 +115,9 @@ TEST(outbox, refuses_above_its_bounds_and_has_room_again_once_empty) {
   EXPECT_TRUE(out.has_room(outbox::max_bytes, outbox::max_datagrams));
 }
 
-void update(start_gate& gate, time_point now, const std::vector<start_gate::awaited>& peers) { gate.update(now, peers); }
+void update(start_gate& gate, time_point now, const std::vector<start_gate::awaited>& peers) {
+  gate.update(now, peers);
+}
 
 TEST(start_gate, opens_at_once_when_nobody_is_waited_for) { EXPECT_TRUE(start_gate(0).is_open()); }
 

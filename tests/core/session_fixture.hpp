@@ -29,7 +29,7 @@ inline ping_header proof(time_point now, const challenges& ours, const session& 
   ping.challenge = 77;
   ping.echo = ours.of(now, challenged_at(who, on));
   ping.flags = ping_header::accepts;
-  ping.body = ping_header::introduction{who.tag(), 0};
+  ping.body = ping_header::introduction{who.tag()};
   return ping;
 }
 

@@ -21,7 +21,10 @@ class session_test : public testing::Test {
   struct side {
     side(const topic_keys& keys, sender_id self, const char* name, const char* other, const char* other_at,
          random_source& random)
-        : id(self), own_tag(keys.tag_of(name)), ours(random), who(other, keys.tag_of(other), time_point{1h}),
+        : id(self),
+          own_tag(keys.tag_of(name)),
+          ours(random),
+          who(other, keys.tag_of(other), time_point{1h}),
           at_other(at(other_at)) {}
     sender_id id;
     name_tag own_tag;
@@ -55,12 +58,23 @@ class session_test : public testing::Test {
     say(b, a);
   }
   data_verdict receive(side& to, const packet_bytes& packet) {
-    return to.who.on_data(now, keys, opened_data(keys, packet), packet, payload);
+    return to.who.on_data(now, 0, keys, opened_data(keys, packet), packet, payload);
   }
-  packet_bytes data(std::uint64_t number, std::string_view text) { return sealed_data(sealer, number, text, random); }
+  /// Its payload stands at the offset that it has where all are as long.
+  packet_bytes data(std::uint64_t number, std::string_view text) {
+    return sealed_data(sealer, number, text, random, (number - 1) * text.size());
+  }
+  void begin(std::uint64_t number = 1, std::uint64_t offset = 0) {
+    a.who.inbox().set_window(stream_inbox::first_window);
+    a.who.on_stream(now, {.first = number, .offset = offset});
+  }
   std::string released() {
     std::string all;
-    while (const auto next = a.who.next_payload(now)) all += as_text(*next);
+    while (const auto next = a.who.inbox().next_bytes(1000)) {
+      all += as_text(next->first);
+      all += as_text(next->second);
+      a.who.inbox().on_written(now, a.who.inbox().take_out(next->size()));
+    }
     return all;
   }
 
@@ -180,7 +194,8 @@ TEST_F(session_test, a_claim_without_proof_does_not_disturb_who_is_there) {
   }
   EXPECT_EQ(a.who.id(), 0xbU);
   EXPECT_TRUE(a.who.accepts());
-  EXPECT_EQ(receive(a, data(1, "x")), data_verdict::next);
+  begin();
+  EXPECT_EQ(receive(a, data(1, "x")), data_verdict::taken);
 }
 
 TEST_F(session_test, who_was_replaced_does_not_come_back_by_a_recorded_ping) {
@@ -205,48 +220,67 @@ TEST_F(session_test, data_of_who_has_proved_nothing_is_unexpected) {
 
 TEST_F(session_test, data_comes_out_once) {
   meet();
+  begin();
   const auto packet = data(1, "once");
-  EXPECT_EQ(receive(a, packet), data_verdict::next);
-  EXPECT_EQ(as_text(payload), "once");
+  EXPECT_EQ(receive(a, packet), data_verdict::taken);
   EXPECT_EQ(receive(a, packet), data_verdict::duplicate);
+  EXPECT_EQ(released(), "once");
+  EXPECT_EQ(receive(a, packet), data_verdict::duplicate);
+  EXPECT_EQ(released(), "");
 }
 
 TEST_F(session_test, data_out_of_order_comes_out_in_order) {
   meet();
-  EXPECT_EQ(receive(a, data(1, "1")), data_verdict::next);
-  EXPECT_EQ(receive(a, data(3, "3")), data_verdict::held);
-  EXPECT_EQ(receive(a, data(4, "4")), data_verdict::held);
-  EXPECT_EQ(released(), "");
-  EXPECT_EQ(receive(a, data(2, "2")), data_verdict::next);
-  EXPECT_EQ(released(), "34");
-  EXPECT_EQ(a.who.held_bytes(), 0U);
+  begin();
+  for (const auto number : {1U, 3U, 4U}) {
+    EXPECT_EQ(receive(a, data(number, std::to_string(number))), data_verdict::taken);
+  }
+  EXPECT_EQ(released(), "1");
+  EXPECT_EQ(receive(a, data(2, "2")), data_verdict::taken);
+  EXPECT_EQ(released(), "234");
 }
 
-TEST_F(session_test, what_is_missing_is_waited_for_a_tenth_of_a_second_and_then_late) {
+TEST_F(session_test, what_is_missing_is_waited_for_however_long) {
   meet();
+  begin();
   receive(a, data(1, "1"));
   receive(a, data(3, "3"));
-  now += reorder_buffer::max_wait;
-  EXPECT_LE(a.who.next_deadline(), now);
-  EXPECT_EQ(released(), "3");
-  EXPECT_EQ(receive(a, data(2, "2")), data_verdict::late);
+  now += 1h;
+  EXPECT_EQ(released(), "1");
+  EXPECT_EQ(receive(a, data(2, "2")), data_verdict::taken);
+  EXPECT_EQ(released(), "23");
 }
 
-TEST_F(session_test, waits_for_the_packet_that_its_sender_calls_the_first) {
-  b.who.set_first_data(7);
+TEST_F(session_test, takes_no_data_before_it_is_told_where_they_begin) {
   meet();
-  EXPECT_EQ(receive(a, data(8, "8")), data_verdict::held);
-  EXPECT_EQ(receive(a, data(7, "7")), data_verdict::next);
-  EXPECT_EQ(released(), "8");
+  EXPECT_EQ(receive(a, data(8, "8")), data_verdict::not_begun);
+  begin(7, 6);
+  EXPECT_EQ(receive(a, data(8, "8")), data_verdict::taken);
+  EXPECT_EQ(released(), "");
+  EXPECT_EQ(receive(a, data(6, "6")), data_verdict::duplicate) << "before its beginning";
+  EXPECT_EQ(receive(a, data(7, "7")), data_verdict::taken);
+  EXPECT_EQ(released(), "78");
+}
+
+TEST_F(session_test, what_was_forgotten_is_not_taken_again) {
+  meet();
+  a.who.forget_data_below(3);
+  begin();
+  EXPECT_EQ(receive(a, data(1, "1")), data_verdict::duplicate);
+  EXPECT_EQ(receive(a, data(4, "4")), data_verdict::no_room) << "where the third begins is not known yet";
+  EXPECT_EQ(receive(a, data(3, "3")), data_verdict::taken);
+  EXPECT_EQ(receive(a, data(4, "4")), data_verdict::taken);
+  EXPECT_EQ(released(), "34");
 }
 
 TEST_F(session_test, a_forged_payload_is_dropped_and_the_true_one_still_taken) {
   meet();
+  begin();
   const auto packet = data(1, "true");
   auto forged = packet;
   forged.back() ^= 1;
   EXPECT_EQ(receive(a, forged), data_verdict::forged);
-  EXPECT_EQ(receive(a, packet), data_verdict::next);
+  EXPECT_EQ(receive(a, packet), data_verdict::taken);
 }
 
 }  // namespace

@@ -32,7 +32,7 @@ std::size_t drain(nat::peer& engine, nat::time_point now) {
   engine.on_sent(now, waiting.size());
   std::vector<std::uint8_t> written;
   if (engine.has_output()) {
-    engine.swap_output(written);
+    engine.next_output(written);
     engine.on_output_written(now, written.size());
   }
   while (engine.next_note()) {
@@ -61,8 +61,9 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   engine.on_coordinator(now, 0, nat::coordinator_events::refused{400, "", {}});
   engine.on_coordinator(now, 0, nat::coordinator_events::reached{listed});
   engine.on_coordinator(now, 0, nat::coordinator_events::joined{});
-  engine.on_coordinator(now, 0, nat::coordinator_events::text{
-                                 R"({"peers":[{"ip":"198.51.100.1","port":5000,"name":"bob","last_seen":1}]})"});
+  engine.on_coordinator(
+      now, 0,
+      nat::coordinator_events::text{R"({"peers":[{"ip":"198.51.100.1","port":5000,"name":"bob","last_seen":1}]})"});
   drain(engine, now);
 
   while (rest.size() >= 3) {
@@ -72,6 +73,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     rest = rest.subspan(3 + datagram.size());
     const auto decoded = nat::decode_packet(datagram);
     engine.on_datagram(now, 0, from_listed ? listed : stranger, datagram);
+    engine.flush(now);
     const auto written = drain(engine, now);
     const bool may_print = from_listed && decoded && decoded->kind == nat::packet_kind::data;
     require(may_print || written == 0);

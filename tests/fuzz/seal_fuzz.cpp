@@ -55,9 +55,19 @@ void judge(const topic_keys& keys, byte_view packet, const ping_header& ping) {
   require(again.newest_version == ping.newest_version && again.body.index() == ping.body.index());
   if (const auto* body = std::get_if<ping_introduction>(&ping.body)) {
     const auto& other = std::get<ping_introduction>(again.body);
-    require(other.name == body->name && other.first_data == body->first_data);
+    require(other.name == body->name);
+  } else if (const auto* seen = std::get_if<ping_reflection>(&ping.body)) {
+    require(std::get<ping_reflection>(again.body).seen == seen->seen);
+  } else if (const auto* ack = std::get_if<ping_acknowledgement>(&ping.body)) {
+    const auto& other = std::get<ping_acknowledgement>(again.body);
+    require(other.next == ack->next && other.limit == ack->limit && other.unwritten == ack->unwritten);
+    require(other.delay == ack->delay && other.newest == ack->newest && other.duplicates == ack->duplicates);
+    require(other.from == ack->from && other.runs == ack->runs);
   } else {
-    require(std::get<ping_reflection>(again.body).seen == std::get<ping_reflection>(ping.body).seen);
+    const auto& stream = std::get<ping_stream>(ping.body);
+    const auto& other = std::get<ping_stream>(again.body);
+    require(other.first == stream.first && other.offset == stream.offset && other.next == stream.next);
+    require(other.confirmed == stream.confirmed);
   }
 }
 

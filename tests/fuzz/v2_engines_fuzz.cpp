@@ -136,7 +136,13 @@ class natpeer_under_test {
     ping.timestamp = load_be<std::uint32_t>(&field[33]);
     ping.timestamp_echo = load_be<std::uint32_t>(&field[37]);
     ping.flags = field[41];
-    ping.body = ping_introduction{keys_.tag_of("bob"), load_be<std::uint64_t>(&field[42])};
+    switch (field[42] % 3) {
+      case 0: ping.body = ping_introduction{keys_.tag_of("bob")}; break;
+      case 1:
+        ping.body = ping_acknowledgement{.next = ping.challenge, .limit = ping.echo, .unwritten = ping.timestamp};
+        break;
+      case 2: ping.body = ping_stream{.first = ping.challenge, .offset = ping.echo, .next = ping.timestamp}; break;
+    }
     packet_.resize(header_size);
     sealer_.seal_ping(packet_, ping, random_);
     return packet_;

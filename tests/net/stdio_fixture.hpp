@@ -8,18 +8,24 @@
 #include <algorithm>
 #include <csignal>
 #include <cstdlib>
+#include <filesystem>
+#include <functional>
+#include <future>
+#include <iterator>
 #include <pty.h>
 #include <string>
 #include <string_view>
 #include <termios.h>
 #include <utility>
 
+#include <boost/asio/post.hpp>
 #include <gtest/gtest.h>
 
 #include <fcntl.h>
 #include <poll.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -127,10 +133,40 @@ inline int waiting(const file& from) {
   return out;
 }
 
+/// A FIFO with a name, as mkfifo(1) makes it, that is gone when both ends are closed.
+inline file_pair fifo(bool ours_reads) {
+  char folder[] = "/tmp/natpeer-test-XXXXXX";
+  EXPECT_NE(::mkdtemp(folder), nullptr);
+  const auto path = std::string(folder) + "/fifo";
+  EXPECT_EQ(::mkfifo(path.c_str(), 0600), 0);
+  file reads(::open(path.c_str(), O_RDONLY | O_NONBLOCK));
+  file writes(::open(path.c_str(), O_WRONLY));
+  EXPECT_EQ(::fcntl(reads.fd(), F_SETFL, 0), 0);
+  ::unlink(path.c_str());
+  ::rmdir(folder);
+  if (ours_reads) return {std::move(reads), std::move(writes)};
+  return {std::move(writes), std::move(reads)};
+}
+
+inline file_pair fifo_to_read() { return fifo(true); }
+inline file_pair fifo_to_write() { return fifo(false); }
+
+/// A second descriptor of the same open file, as another process would have inherited it.
+inline file shared_with(const file& of) { return file(::dup(of.fd())); }
+
+/// How many threads this process has.
+inline std::size_t count_threads() {
+  const std::filesystem::directory_iterator threads("/proc/self/task");
+  return static_cast<std::size_t>(std::distance(begin(threads), end(threads)));
+}
+
 class stdio_test : public testing::Test {
  protected:
   // The programs ignore it too: a broken pipe is an error code.
-  stdio_test() { std::signal(SIGPIPE, SIG_IGN); }
+  explicit stdio_test(bool portable = false) : options{.portable = portable} { std::signal(SIGPIPE, SIG_IGN); }
+
+  input_stream open_input(int fd) { return {loop.io, fd, options}; }
+  output_stream open_output(int fd) { return {loop.io, fd, options}; }
 
   std::string next(input_stream& in) { return std::string(as_text(loop.finish(in.next()))); }
 
@@ -141,9 +177,54 @@ class stdio_test : public testing::Test {
     }(in));
   }
 
-  std::error_code write(output_stream& out, std::string_view text) { return loop.finish(out.write(as_bytes(text))); }
+  /// Writes until everything is written, however often that is told.
+  static boost::asio::awaitable<std::error_code> write_all(output_stream& out, byte_view bytes) {
+    while (!bytes.empty()) {
+      const auto [size, error] = co_await out.write(bytes);
+      if (error) co_return error;
+      EXPECT_GT(size, 0U);
+      EXPECT_LE(size, bytes.size());
+      bytes = bytes.subspan(size);
+    }
+    co_return std::error_code{};
+  }
+
+  std::error_code write(output_stream& out, std::string_view text) {
+    return loop.finish(write_all(out, as_bytes(text)));
+  }
+
+  /// Reads on another thread, as another process does.
+  static std::future<std::string> start_taking(const file& from, std::size_t size, std::size_t at_once = 65'536) {
+    return std::async(std::launch::async, [&from, size, at_once] { return take(from, size, at_once); });
+  }
+
+  /// How often somebody else had a turn before `work` ended.
+  int turns_of_others(boost::asio::awaitable<void> work) {
+    int turns = 0;
+    auto done = loop.start(std::move(work));
+    std::function<void()> take_turn = [&] {
+      if (test_loop::has_ended(done)) return;
+      ++turns;
+      boost::asio::post(loop.io, take_turn);
+    };
+    boost::asio::post(loop.io, take_turn);
+    EXPECT_TRUE(loop.until([&] { return test_loop::has_ended(done); }));
+    loop.poll();  // the turn that finds it ended
+    return turns;
+  }
 
   test_loop loop;
+  stdio_options options;
 };
+
+/// Without a thread where that can be, and with one for every kind of file.
+class stdio_ways_test : public stdio_test, public testing::WithParamInterface<bool> {
+ protected:
+  stdio_ways_test() : stdio_test(GetParam()) {}
+};
+
+inline std::string name_of_way(const testing::TestParamInfo<bool>& instance) {
+  return instance.param ? "portable" : "without_thread";
+}
 
 }  // namespace nat::net

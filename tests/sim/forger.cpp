@@ -41,7 +41,7 @@ packet_bytes forger::ping(identity& as, const std::string& name) {
   ping.number = ++as.pings;
   ping.challenge = chance_.next() | 1;
   ping.flags = ping_header::wants_answer | ping_header::accepts;
-  ping.body = ping_introduction{as.keys.tag_of(name), 0};
+  ping.body = ping_introduction{as.keys.tag_of(name)};
   packet_bytes bytes(header_size);
   as.sealer.seal_ping(bytes, ping, chance_);
   return bytes;

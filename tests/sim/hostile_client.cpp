@@ -150,7 +150,7 @@ ping_header hostile_client::ping_for(sender_id recipient) {
   ping.recipient = recipient;
   ping.challenge = chance_.next() | 1;
   ping.flags = ping_header::wants_answer | ping_header::accepts;
-  ping.body = ping_introduction{with_.keys.tag_of(name_), 0};
+  ping.body = ping_introduction{with_.keys.tag_of(name_)};
   return ping;
 }
 

@@ -89,6 +89,10 @@ void internet::send(host& machine, std::uint16_t from, const endpoint& to, byte_
 void internet::send_forged(host& machine, const endpoint& source, const endpoint& to, byte_view bytes) {
   ++counters_.sent;
   counters_.bytes += bytes.size() + header_bytes;
+  if (machine.blocks_datagrams_) {
+    ++counters_.lost;
+    return;
+  }
   datagram what{source, to, {bytes.begin(), bytes.end()}};
   carry(machine.line_.up, std::move(what),
         [this, where = machine.where_](datagram arrived) { route(*where, std::move(arrived)); });
@@ -156,6 +160,10 @@ void internet::enter(network& to, datagram what) {
 }
 
 void internet::arrive(host& at, const datagram& what) {
+  if (at.blocks_datagrams_) {
+    ++counters_.lost;
+    return;
+  }
   if (at.watcher_ != nullptr) at.watcher_->on_arrival(what);
   const auto socket = at.sockets_.find(what.to.port);
   if (socket == at.sockets_.end() || what.to.ip != at.ip_) {

@@ -79,6 +79,8 @@ class host {
   void watch(watcher& by) { watcher_ = &by; }
   /// Its firewall lets ICMP out: who sends to a port without a socket is told.
   void refuse_with_icmp() { refuses_ = true; }
+  /// A firewall on the way drops its datagrams, both ways; TCP passes.
+  void block_datagrams(bool blocked) { blocks_datagrams_ = blocked; }
 
  private:
   friend class internet;
@@ -90,6 +92,7 @@ class host {
   std::unordered_map<std::uint16_t, receiver_of_datagrams*> sockets_;
   watcher* watcher_ = nullptr;
   bool refuses_ = false;
+  bool blocks_datagrams_ = false;
 };
 
 /// A network and the NAT that connects it to the one outside it; the internet itself has neither.
@@ -123,7 +126,7 @@ class internet {
     std::uint64_t sent = 0;
     std::uint64_t bytes = 0;  ///< with IP and UDP headers
     std::uint64_t delivered = 0;
-    std::uint64_t lost = 0;  ///< on a line, by its loss, its queue, or because it was down
+    std::uint64_t lost = 0;  ///< on a line, by its loss, its queue, or because it was down; or blocked
     std::uint64_t dropped_by_nat = 0;
     std::uint64_t unreachable = 0;  ///< no such address, or no socket there
   };

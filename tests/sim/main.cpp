@@ -3,6 +3,7 @@
 //   natpeer_sim grid                        every NAT with every NAT
 //   natpeer_sim random --runs 1000          random topologies and faults, of the seeds 1, 2, ...
 //   natpeer_sim random --seed 7 --trace -   one of them again, told packet by packet
+//   natpeer_sim stream --runs 1000          streams, of which nothing may be missing
 //   natpeer_sim hostile                     hostile clients, and a victim of theirs
 //   natpeer_sim liar --runs 10              keyed topics at a coordinator that lies
 //   natpeer_sim scale --json FILE           how cost grows with the number of peers
@@ -117,6 +118,45 @@ int random_command(const options& chosen) {
   return failed == 0 ? 0 : 1;
 }
 
+int stream_command(const options& chosen) {
+  const auto began = std::chrono::steady_clock::now();
+  const auto log = open_trace(chosen);
+  std::size_t failed = 0, whole = 0, parts = 0, cut = 0, unserved = 0, unkept = 0, unheard = 0;
+  std::vector<nat::duration> times;
+  for (auto seed = chosen.seed; seed < chosen.seed + chosen.runs; ++seed) {
+    stream_outcome result;
+    try {
+      result = run_stream(seed, log.get());
+    } catch (const std::exception& error) {
+      result.all.failed = 1;
+      result.all.failures.emplace_back(error.what());
+    }
+    times.push_back(result.time);
+    whole += result.whole;
+    parts += result.parts;
+    cut += result.cut;
+    unserved += result.unserved;
+    unkept += result.unkept;
+    unheard += result.unheard;
+    if (result.all.passed()) continue;
+    ++failed;
+    std::printf("FAILED: seed %llu, %zu breaches (again: natpeer_sim stream --seed %llu --trace FILE)\n",
+                static_cast<unsigned long long>(seed), result.all.failed, static_cast<unsigned long long>(seed));
+    for (const auto& what : result.all.failures) std::printf("  %s\n", what.c_str());
+    std::fflush(stdout);
+  }
+  std::ranges::sort(times);
+  std::printf(
+      "stream: %llu runs from seed %llu, %zu failed; streams: %zu whole, %zu from where a peer came, %zu cut, %zu not "
+      "begun; %zu senders ended with a status other than 0, as somebody had left, "
+      "%zu spoke while nobody was there; virtual seconds: median %.0f, most "
+      "%.0f; %.1f s\n",
+      static_cast<unsigned long long>(chosen.runs), static_cast<unsigned long long>(chosen.seed), failed, whole, parts,
+      cut, unserved, unkept, unheard, seconds(times.empty() ? nat::duration{} : times[times.size() / 2]),
+      seconds(times.empty() ? nat::duration{} : times.back()), seconds_since(began));
+  return failed == 0 ? 0 : 1;
+}
+
 int hostile_command(const options& chosen) {
   bool passed = true;
   for (const auto& each : all_hostile_cases(chosen.clients)) {
@@ -214,13 +254,14 @@ int main(int argc, char** argv) {
   app.require_subcommand(1);
   auto* grid = app.add_subcommand("grid", "Every NAT with every NAT");
   auto* random = app.add_subcommand("random", "Random topologies and faults");
+  auto* stream = app.add_subcommand("stream", "Streams over bad networks");
   auto* scale = app.add_subcommand("scale", "How cost grows with the number of peers (about ten minutes)");
   auto* hostile = app.add_subcommand("hostile", "A victim that hostile clients have peers send to");
   hostile->add_option("--clients", chosen.clients, "How many hostile clients")->capture_default_str();
   auto* liar = app.add_subcommand("liar", "A keyed topic at a coordinator that lies");
-  for (auto* command : {grid, random, scale, hostile, liar})
+  for (auto* command : {grid, random, stream, scale, hostile, liar})
     command->add_option("--seed", chosen.seed, "The first run's seed")->capture_default_str();
-  for (auto* command : {random, liar}) {
+  for (auto* command : {random, stream, liar}) {
     command->add_option("--runs", chosen.runs, "How many runs, each of the next seed")->capture_default_str();
     command->add_option("--trace", chosen.trace, "Write down every packet to this file (- for stdout)");
   }
@@ -229,6 +270,7 @@ int main(int argc, char** argv) {
     app.parse(argc, argv);
     if (grid->parsed()) return grid_command(chosen);
     if (random->parsed()) return random_command(chosen);
+    if (stream->parsed()) return stream_command(chosen);
     if (hostile->parsed()) return hostile_command(chosen);
     if (liar->parsed()) return liar_command(chosen);
     return scale_command(chosen);

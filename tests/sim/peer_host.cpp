@@ -13,16 +13,11 @@ namespace {
 
 // As nat/net/interfaces.hpp has it: news of an address come so late.
 constexpr duration settle_time = std::chrono::milliseconds(50);
-// As nat/net/ws_client.hpp has it.
-constexpr std::size_t low_water = 64U << 10;
 
 // Of a slow peer.
 constexpr std::size_t slow_burst = 3;
 constexpr duration slow_pause = std::chrono::milliseconds(1);
 constexpr duration slow_reader = std::chrono::milliseconds(300);
-
-// Pings of 20 s, a registration, pongs and a close; addresses and punches; relayed packets up to low_water.
-constexpr std::size_t max_waiting = 16 + 256 + low_water / header_size + 1;
 
 // A connection keeps what waits to be sent, which must not keep the connection.
 std::weak_ptr<connection> weak(const std::shared_ptr<connection>& over) { return over; }
@@ -43,15 +38,7 @@ peer_host::peer_host(const surroundings& around, websocket_server& coordinator, 
       config_(config),
       allowed_(allowed),
       chance_(seed),
-      words_(around, machine, config.topic, config.name, true) {
-  config_.input = input_mode::lines;
-  config_.output = output_mode::text;
-}
-
-template <typename... Words>
-void peer_host::log(const Words&... words) {
-  around_.log.write(around_.time.elapsed(), config_.name, words...);
-}
+      words_(around, machine, config.topic, config.name, true) {}
 
 // ---- its life
 
@@ -70,8 +57,13 @@ void peer_host::start() {
   act();
 }
 
+void peer_host::be_slow() {
+  slow_ = true;
+  pace_.pause = slow_reader;
+}
+
 void peer_host::leave() {
-  if (!engine_) return;
+  if (!engine_ || put_off([this] { leave(); })) return;
   log("leaves");
   engine_->leave(around_.time.now());
   act();
@@ -94,20 +86,27 @@ void peer_host::end() {
   drop_connection();
   around_.net.unbind(machine_, port_);
   engine_.reset();
-  registered_ = blocked_ = reading_ = false;
+  registered_ = blocked_ = reading_ = stopped_ = false;
   waking_at_.reset();
+  put_off_.clear();
+  kept_.clear();
+  output_.clear();
+  kept_bytes_ = output_read_ = 0;
 }
 
 void peer_host::on_moved() {
   around_.time.after(settle_time, [this, run = run_] {
     if (run != run_ || !engine_) return;
-    engine_->on_interfaces(around_.time.now(), {machine_.ip()}, port_, true);
-    act();
+    const auto change = [this] {
+      engine_->on_interfaces(around_.time.now(), {machine_.ip()}, port_, true);
+      act();
+    };
+    if (!put_off(change)) change();
   });
 }
 
 void peer_host::say() {
-  if (!engine_ || !engine_->wants_input()) return;
+  if (!engine_ || stopped_ || !engine_->wants_input()) return;
   engine_->sessions().for_each([this](const session& who) {
     if (who.accepts()) first_lines_.try_emplace(who.name(), words_.lines_said());
   });
@@ -125,18 +124,18 @@ std::optional<std::uint64_t> peer_host::first_line_for(const std::string& name) 
 void peer_host::on_datagram(const endpoint& from, byte_view bytes) {
   if (around_.log.is_on()) log("gets", kind_of(bytes), "from", from.to_string(), bytes.size());
   contacts_->on_answer(from);
-  engine_->on_datagram(around_.time.now(), now().wall, from, bytes);
-  act();
+  keep(from, bytes);
 }
 
 void peer_host::on_unreachable(const endpoint& at) {
+  if (put_off([this, at] { on_unreachable(at); })) return;
   log("hears that nobody is at", at.to_string());
   engine_->on_unreachable(around_.time.now(), at);
   act();
 }
 
 void peer_host::tell(const coordinator_event& event) {
-  if (!engine_) return;
+  if (!engine_ || put_off([this, event] { tell(event); })) return;
   engine_->on_coordinator(around_.time.now(), now().wall, event);
   act();
 }
@@ -155,13 +154,18 @@ void peer_host::on_refused(const admission& why) {
 }
 
 void peer_host::on_text(const std::string& message) {
+  if (put_off([this, message] { on_text(message); })) return;
   log("gets a text of", message.size());
   tell(coordinator_events::text{message});
 }
 
-void peer_host::on_binary(byte_view message) { tell(coordinator_events::binary{message}); }
+void peer_host::on_binary(byte_view message) {
+  const auto again = [this, copy = std::vector<std::uint8_t>(message.begin(), message.end())] { on_binary(copy); };
+  if (!put_off(again)) tell(coordinator_events::binary{message});
+}
 
 void peer_host::on_ping() {
+  if (!over_ || put_off([this] { on_ping(); })) return;
   over_->send(side::client, [this, over = weak(over_)] { coordinator_.on_pong(over.lock()); });
   tell(coordinator_events::alive{});
 }
@@ -169,6 +173,7 @@ void peer_host::on_ping() {
 void peer_host::on_pong() { tell(coordinator_events::alive{true}); }
 
 void peer_host::on_close_frame(std::uint16_t code, const std::string& reason) {
+  if (put_off([=, this] { on_close_frame(code, reason); })) return;
   log("hears that the connection closes:", code);
   drop_connection();
   tell(coordinator_events::closed{code, reason});
@@ -178,26 +183,25 @@ void peer_host::on_close_frame(std::uint16_t code, const std::string& reason) {
 
 void peer_host::act() {
   const auto run = run_;
-  around_.check.check_queues(config_.name, engine_->queues());
-  if (over_) {
-    const queue_level waiting[] = {{"websocket", over_->waiting(side::client), max_waiting}};
-    around_.check.check_queues(config_.name, waiting);
-  }
+  if (stopped_) return;
+  look();
   while (const auto command = engine_->next_command()) obey(*command);
   while (const auto note = engine_->next_note()) {
     log("notes", static_cast<int>(note->kind), note->where.to_string(), note->name, note->text);
   }
-  send_datagrams();
-  send_messages();
+  do {
+    send_datagrams();
+    send_messages();
+  } while (read_input() || read_output());
   if (engine_->take_stun_lookup()) {
     around_.time.at(around_.time.now(), [this, run] {  // a literal address: resolved at once
-      if (run != run_ || !engine_) return;
+      if (run != run_ || !engine_ || stopped_) return;
       engine_->on_stun_servers(around_.time.now(), {coordinator_.stun_address()}, "");
       act();
     });
   }
-  if (engine_->has_output() && !reading_) read_output();
   if (engine_->ended()) {
+    if (user_ != nullptr) user_->on_ended(*engine_->ended());
     log("ends:", engine_->ended()->status, engine_->ended()->reason);
     return end();
   }
@@ -261,23 +265,6 @@ void peer_host::send_messages() {
       if (engine_ && relaying == relaying_) act();  // there is room again
     });
   }
-}
-
-void peer_host::read_output() {
-  std::vector<std::uint8_t> bytes;
-  engine_->swap_output(bytes);
-  if (!slow_) {
-    words_.hear(as_text(bytes));
-    return engine_->on_output_written(around_.time.now(), bytes.size());
-  }
-  reading_ = true;
-  around_.time.after(slow_reader, [this, run = run_, bytes = std::move(bytes)] {
-    if (run != run_ || !engine_) return;
-    reading_ = false;
-    words_.hear(as_text(bytes));
-    engine_->on_output_written(around_.time.now(), bytes.size());
-    act();
-  });
 }
 
 // ---- the coordinator
@@ -351,6 +338,7 @@ void peer_host::wake_at_deadline() {
   around_.time.at(*next, [this, run = run_, at = *next] {
     if (run != run_ || !engine_ || waking_at_ != at) return;
     waking_at_.reset();
+    if (stopped_) return;  // it looks at the time when it goes on
     engine_->on_time(around_.time.now());
     act();
   });

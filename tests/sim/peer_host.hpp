@@ -15,8 +15,31 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
+#include <vector>
 
 namespace nat::sim {
+
+/// Who stands at a peer's stdin and stdout, where that is no talker.
+class pipe_user {
+ public:
+  /// What stdin has now, at most so much; it is read by that. None: nothing yet, or nothing more.
+  virtual byte_view next_input(std::size_t most) = 0;
+  virtual bool input_is_over() const = 0;
+  virtual void on_output(byte_view bytes) = 0;
+  /// After each event.
+  virtual void on_event(const peer& engine) = 0;
+  virtual void on_ended(const ending& how) = 0;
+
+ protected:
+  ~pipe_user() = default;
+};
+
+/// How stdout is read.
+struct reading_pace {
+  std::size_t piece = SIZE_MAX;  ///< bytes at once, at most
+  duration pause{};              ///< for each
+};
 
 class peer_host final : public receiver_of_datagrams, public websocket_client {
  public:
@@ -26,7 +49,16 @@ class peer_host final : public receiver_of_datagrams, public websocket_client {
 
   void start();
   /// Its kernel takes a few datagrams at a time, and whoever reads its stdout takes a while.
-  void be_slow() { slow_ = true; }
+  void be_slow();
+  void read_with(const reading_pace& pace) { pace_ = pace; }
+  /// Nobody reads its stdout for so long.
+  void stall_output(duration time);
+  /// As SIGSTOP, and SIGCONT after so long. What comes meanwhile waits for it, as far as the kernel has room.
+  void stop_for(duration time);
+  /// Before it starts: this one in place of the talker.
+  void use(pipe_user& user) { user_ = &user; }
+  /// There is more in stdin.
+  void on_input_ready();
   /// As SIGTERM: it says goodbye.
   void leave();
   /// As SIGKILL: the system closes its connection.
@@ -76,13 +108,32 @@ class peer_host final : public receiver_of_datagrams, public websocket_client {
  private:
   using wire = std::shared_ptr<connection>;
 
+  // As nat/net/ws_client.hpp has it.
+  static constexpr std::size_t low_water = 64U << 10;
+
+  struct kept_datagram {
+    endpoint from;
+    std::vector<std::uint8_t> bytes;
+  };
+
   void act();
+  void look();
+  /// Whether it happens when the process goes on.
+  template <typename Event>
+  bool put_off(Event what) {
+    if (stopped_) put_off_.push_back(std::move(what));
+    return stopped_;
+  }
+  void keep(const endpoint& from, byte_view bytes);
+  void take_kept();
+  void wake_up();
   void send_datagrams();
   std::size_t send_some(std::size_t most);
   bool has_proved(const endpoint& at) const;
   void send_messages();
-  void read_output();
-  void on_read(std::size_t bytes);
+  bool read_input();
+  bool read_output();
+  bool read_piece();
   void obey(coordinator_command command);
   void connect();
   void join(coordinator_command how);
@@ -92,7 +143,9 @@ class peer_host final : public receiver_of_datagrams, public websocket_client {
   void end();
   instant now() const { return around_.now(); }
   template <typename... Words>
-  void log(const Words&... words);
+  void log(const Words&... words) {
+    around_.log.write(around_.time.elapsed(), config_.name, words...);
+  }
 
   surroundings around_;
   websocket_server& coordinator_;
@@ -112,9 +165,18 @@ class peer_host final : public receiver_of_datagrams, public websocket_client {
   bool registered_ = false;
   bool slow_ = false;
   bool blocked_ = false;  ///< the kernel takes no datagram now
-  bool reading_ = false;  ///< somebody reads what was written
   deadline waking_at_;
-  std::string unread_;  ///< of a slow peer's output
+  pipe_user* user_ = nullptr;
+  reading_pace pace_;
+  time_point stalled_until_{};
+  std::vector<std::uint8_t> output_;  ///< was handed out
+  std::size_t output_read_ = 0;       ///< bytes of it
+  bool reading_ = false;              ///< it will be read later
+  bool stopped_ = false;
+  std::vector<scheduler::action> put_off_;  ///< while it is stopped
+  std::vector<kept_datagram> kept_;         ///< came at one moment, or while it is stopped
+  std::size_t kept_bytes_ = 0;
+  bool takes_kept_ = false;  ///< that is planned
   std::map<std::string, std::uint64_t> first_lines_;
 };
 

@@ -25,6 +25,20 @@ constexpr duration calm_deadline = std::chrono::seconds(10);
 // server was asked for is there within 70 s.
 constexpr duration settle_deadline = std::chrono::seconds(180);
 
+/// One or two senders, some readers, and all that may go wrong between them.
+struct stream_outcome {
+  outcome all;
+  duration time{};  ///< virtual, until every sender had ended
+  // Pairs of a sender and a reader that was there when it ended:
+  std::size_t whole = 0;     ///< it got all
+  std::size_t parts = 0;     ///< it came later
+  std::size_t cut = 0;       ///< it was away for longer than its part is kept
+  std::size_t unserved = 0;  ///< it did not connect before the sender had ended
+  std::size_t unkept = 0;    ///< senders that ended with a status other than 0, as somebody had left
+  std::size_t unheard = 0;   ///< senders of whose stream some was said while nobody was there
+};
+stream_outcome run_stream(std::uint64_t seed, std::ostream* log = nullptr, bool traced = false);
+
 /// A NAT with the name it has in the grid.
 struct nat_kind {
   std::string name;

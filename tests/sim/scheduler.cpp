@@ -32,7 +32,7 @@ void scheduler::run_until(time_point end) {
     const auto next = queue_.back();
     queue_.pop_back();
     at_this_moment = next.when == now_ ? at_this_moment + 1 : 0;
-    if (at_this_moment > max_at_one_moment) throw std::runtime_error("the virtual time stands still");
+    if (at_this_moment > most_at_one_moment_) throw std::runtime_error("the virtual time stands still");
     now_ = next.when;
     const auto what = std::exchange(actions_[next.slot], nullptr);
     free_slots_.push_back(next.slot);

@@ -27,9 +27,11 @@ class scheduler {
 
   // Whoever wants to be woken at once, again and again, would stop the time for ever.
   static constexpr std::uint64_t max_at_one_moment = 10'000'000;
+  /// Less is enough where few take part.
+  void limit_moments(std::uint64_t most) { most_at_one_moment_ = most; }
 
-  /// Runs everything up to and including `end`, and sets the clock to it. Throws std::runtime_error where more than
-  /// `max_at_one_moment` things happen at one moment.
+  /// Runs everything up to and including `end`, and sets the clock to it. Throws std::runtime_error where more happens
+  /// at one moment than may.
   void run_until(time_point end);
   void run_for(duration time) { run_until(now_ + time); }
 
@@ -45,6 +47,7 @@ class scheduler {
   };
 
   time_point now_ = start;
+  std::uint64_t most_at_one_moment_ = max_at_one_moment;
   std::uint64_t planned_ = 0;
   std::uint64_t done_ = 0;
   std::vector<entry> queue_;  ///< a heap, the next on top

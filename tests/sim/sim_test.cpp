@@ -140,7 +140,18 @@ TEST(properties, a_line_that_is_missing_is_found) {
   words.say();  // which its engine never gets
   pair.run.time().run_for(3s);
   pair.run.check_gapless(1s);
-  EXPECT_THAT(pair.run.check().failures(), Contains(HasSubstr("first: misses 1 lines of second")));
+  EXPECT_THAT(pair.run.check().failures(), Contains(HasSubstr("first: misses 1 lines of second before line")));
+}
+
+TEST(properties, lines_of_a_peer_that_was_started_anew_may_be_missing) {
+  pair_of_peers pair({});
+  pair.run.time().run_for(3s);
+  pair.second.kill();
+  pair.second.words().say();
+  pair.run.start(pair.second);
+  pair.run.time().run_for(90s);
+  pair.run.check_connected(pair.second.started_at());
+  EXPECT_THAT(pair.run.check().failures(), IsEmpty());
 }
 
 // One of ours and a seed peer, both on public addresses.
@@ -197,6 +208,15 @@ TEST(properties, a_time_that_stands_still_is_found) {
   std::function<void()> again = [&] { time.at(time.now(), again); };
   again();
   EXPECT_THROW(time.run_for(1s), std::runtime_error);
+}
+
+TEST(properties, fewer_events_at_one_moment_may_be_too_many) {
+  scheduler time;
+  time.limit_moments(10);
+  for (int i = 0; i < 10; ++i) time.after(1s, [] {});
+  EXPECT_NO_THROW(time.run_for(2s));
+  for (int i = 0; i < 12; ++i) time.after(1s, [] {});
+  EXPECT_THROW(time.run_for(2s), std::runtime_error);
 }
 
 TEST(properties, a_queue_above_its_bound_is_found) {

@@ -27,7 +27,7 @@ class talker {
     std::uint64_t lines = 0;
     std::uint64_t first_number = 0;
     std::uint64_t last_number = 0;
-    std::uint64_t missing = 0;  ///< numbers between the first and the last
+    std::uint64_t missing = 0;  ///< numbers between the first and the last that nothing excuses
     time_point first{};
     time_point last{};
   };
@@ -51,6 +51,11 @@ class talker {
   void know(const everybody* names) { names_ = names; }
   /// The next line, with its end.
   std::string say();
+  /// All that it has said is on its way by now. What waits in its stdin may still reach who comes later.
+  void on_taken() { taken_at_.resize(said_, around_.time.now()); }
+  /// It could not keep for that one any longer what it had said, who was away: a gap is no fault.
+  void give_up_on(const std::string& name) { given_up_.insert(name); }
+  bool has_given_up_on(const std::string& name) const { return given_up_.contains(name); }
   /// A piece of output: lines `LABEL: NAME N CHECK`.
   void hear(std::string_view output);
   /// It is started anew: what was heard before does not count.
@@ -61,6 +66,7 @@ class talker {
   void judge_label(const talker& sender, std::string_view line) const;
   void count(const talker& sender, std::uint64_t n);
   void check_once(const talker& sender, std::uint64_t n);
+  void check_gap(const talker& sender, received& from, std::uint64_t n);
 
   surroundings around_;
   const host& machine_;
@@ -68,9 +74,12 @@ class talker {
   std::string name_;
   bool seals_;
   std::uint64_t said_ = 0;
-  std::vector<time_point> said_at_;  ///< by number
-  time_point since_{};               ///< it was started
-  std::string unread_;               ///< of the output: a line's beginning
+  std::vector<time_point> said_at_;   ///< by number
+  std::vector<time_point> taken_at_;  ///< by number, as far as `on_taken` knows
+  std::uint64_t first_of_run_ = 0;    ///< the number of the first line since it was last started
+  std::set<std::string> given_up_;
+  time_point since_{};  ///< it was started
+  std::string unread_;  ///< of the output: a line's beginning
   std::unordered_map<std::string, received> received_;
   std::unordered_map<std::string, std::set<std::uint64_t>> unsealed_;  ///< which lines came, of seed peers or to one
   const everybody* names_ = nullptr;

@@ -17,8 +17,15 @@ world::world(std::uint64_t seed, duration talk_interval, protocol speaks, const 
 
 peer_host& world::add_peer(host& machine, const std::string& topic, const std::string& name,
                            const peer_options& options) {
-  const peer_config config{
-      .topic = topic, .name = name, .key = options.key, .wait_for = 0, .seed_rate = options.seed_rate};
+  const peer_config config{.topic = topic,
+                           .name = name,
+                           .key = options.key,
+                           .wait_for = options.wait_for,
+                           .input = options.input,
+                           .output = options.output,
+                           .quit_on_eof = options.quit_on_eof,
+                           .seed_rate = options.seed_rate,
+                           .memory = options.memory};
   const std::size_t usual = coordinator_.knows_v2() ? 0 : contact_book::most_data;
   const contact_book::allowance allowed{.data = options.unanswered_data.value_or(usual)};
   auto& server = options.coordinator != nullptr ? *options.coordinator : coordinator_;
@@ -148,6 +155,20 @@ verdict world::directly(const talker& from, const talker& to) const {
 namespace {
 
 /// What an engine thinks of another, for whoever has to find out why.
+/// How far the two streams between them are.
+std::string stream_of(const session& who) {
+  std::string text;
+  if (const auto* to = who.outgoing()) {
+    text += "; sends from " + std::to_string(to->first()) + ", there to " + std::to_string(to->received()) +
+            ", written to " + std::to_string(to->floor()) + ", limit " + std::to_string(to->limit()) + ", in flight " +
+            std::to_string(to->in_flight()) + (to->is_known_there() ? "" : ", not known there") +
+            (to->has_path() ? "" : ", no path");
+  }
+  const auto& in = who.inbox();
+  return text + "; has to " + std::to_string(in.next()) + ", offset " + std::to_string(in.in_order()) + ", written " +
+         std::to_string(in.written());
+}
+
 std::string view_of(const talker& whose, const peer_host* engine, const talker& other) {
   if (engine == nullptr) return whose.name() + " is a seed peer";
   const auto& who = *engine;
@@ -164,7 +185,7 @@ std::string view_of(const talker& whose, const peer_host* engine, const talker& 
   const auto way = by == nullptr ? std::string("no path")
                                  : std::string(to_string(by->kind)) + (by->is_relay() ? "" : ' ' + by->at.to_string());
   return who.name() + " has " + way + (known->is_fresh() ? ", fresh" : ", not fresh") +
-         (known->accepts() ? ", ready" : ", not ready");
+         (known->accepts() ? ", ready" : ", not ready") + stream_of(*known);
 }
 
 }  // namespace
@@ -217,6 +238,7 @@ void world::check_gapless(duration in_flight, bool lossless_alone) {
       const auto said = from->words().lines_said_before(time_.now() - in_flight);
       if (!first || *first >= said) continue;
       const auto due = said - 1;
+      if (from->words().has_given_up_on(to->name())) continue;
       const auto* lines = to->received_from(from->name());
       if (lines == nullptr || lines->first_number > *first || lines->last_number < due) {
         check_.fail(to->name(), "has of " + from->name() + "'s lines " + std::to_string(*first) + " to " +

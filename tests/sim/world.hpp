@@ -47,6 +47,11 @@ struct peer_options {
   websocket_server* coordinator = nullptr;      ///< null: the world's
   std::optional<std::size_t> unanswered_data;   ///< bytes to who never answered; none: as the world's coordinator is
   std::uint64_t seed_rate = default_seed_rate;  ///< bit/s
+  input_mode input = input_mode::lines;
+  output_mode output = output_mode::text;
+  std::size_t wait_for = 0;
+  std::optional<duration> quit_on_eof;
+  std::size_t memory = peer_config{}.memory;  ///< bytes
 };
 
 class world {

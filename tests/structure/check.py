@@ -10,26 +10,25 @@ import sys
 # A header that is not here fails the check: give it the lowest rank that works.
 RANKS = [
     ["bytes", "error", "queue_level", "text", "time"],  # words every other file uses
-    ["endpoint", "random", "token_bucket"],
+    ["endpoint", "random", "stream_limits", "token_bucket"],
     ["topic_keys"],
     # one format or one mechanism each
-    ["address_tokens", "backoff", "bbr", "coordinator_url", "join_query", "list_pacer", "note", "outbox", "output_format",
-     "pacer", "relay_meter", "reorder_buffer", "replay_window", "roster", "stun", "unproven_allowance", "v2_messages", "wire"],
-    ["challenges", "relay_frame", "seal", "v2_client"],  # a format within another
+    ["ack_runs", "address_tokens", "backoff", "bbr", "coordinator_url", "join_query", "list_pacer", "note", "outbox", "output_format",
+     "pacer", "relay_meter", "replay_window", "roster", "send_log", "start_gate", "stun", "unproven_allowance", "v2_messages", "wire"],
+    ["challenges", "record_formatter", "relay_frame", "seal", "v2_client"],  # a format within another
     ["topic_roster"],  # rosters of clients
     # one conversation or one table each
-    ["input_splitter", "nat_probe", "path_set", "peer_table", "receiver", "registration", "relay_queue", "stun_client",
-     "stun_server",
-     "topic_schedule", "topic_view"],
+    ["delivery", "input_splitter", "nat_probe", "path_set", "peer_table", "registration", "relay_queue",
+     "stream_inbox", "stun_client", "stun_server", "topic_schedule", "topic_view"],
     ["session"],  # one peer of ours: its keys, its paths
     ["session_table"],
-    ["sender", "status_report"],  # what goes out, to whom, how fast; what the user is told
+    ["receiver", "sender", "status_report"],  # what goes out, to whom, how fast; what the user is told
     ["coordinator", "peer"],  # the engines: everything one program decides
 ]
 RANK = {name: rank for rank, names in enumerate(RANKS) for name in names}
 # A class whose code fills several files: file -> header.
 PART_OF = {"bbr_phases": "bbr", "coordinator_v2": "coordinator", "peer_coordinator": "peer", "peer_packets": "peer",
-           "peer_status": "peer"}
+           "peer_pings": "peer", "peer_status": "peer", "peer_streams": "peer"}
 ENGINE_RANK = len(RANKS) - 1
 # What net may use of the core: words, addresses and formats; nothing that decides.
 NET_RANK = RANK["seal"]

@@ -1,8 +1,8 @@
 // stdin and stdout of whatever kind: terminal, pipe, socket, regular file, /dev/null, closed.
 //
-// Each has a thread of its own that makes the blocking calls. The alternative, O_NONBLOCK, belongs to the open file,
-// not to us: set on a terminal or an inherited pipe it changes the shell's and the neighbours' too, and stays after a
-// kill -9.
+// O_NONBLOCK belongs to the open file, not to us: set on a terminal or an inherited pipe it changes the shell's and the
+// neighbours' too, and stays after a kill -9. So it is never set. Linux can try a pipe or a stream socket without it
+// (shared_file.hpp); everything else, and other systems, get a thread each that makes the blocking calls.
 #pragma once
 
 #include "nat/bytes.hpp"
@@ -10,6 +10,7 @@
 #include <chrono>
 #include <condition_variable>
 #include <cstddef>
+#include <cstdint>
 #include <memory>
 #include <mutex>
 
@@ -20,6 +21,8 @@
 #include <system_error>
 
 namespace nat::net {
+
+class shared_file;
 
 /// A pipe that ends a wait in `poll`.
 class wake_pipe {
@@ -52,59 +55,86 @@ class work_flag {
   bool at_work_ = false;
 };
 
+/// A thread for calls that block, and what ends them.
+class blocking_thread {
+ public:
+  /// Waits for the system call to end (see `stop`).
+  ~blocking_thread();
+
+  /// Ends a wait in `poll`, and every later one. False: the thread hangs in another system call.
+  bool stop();
+
+  wake_pipe stop_pipe;
+  work_flag at_work;
+  boost::asio::thread_pool pool{1};
+};
+
+struct stdio_options {
+  /// Uses the thread for every kind of file, as on other systems; tests run both ways.
+  bool portable = false;
+};
+
 class input_stream {
  public:
   static constexpr std::size_t max_chunk = 65'536;  // a Linux pipe's capacity
 
-  explicit input_stream(int fd);
-  /// Waits for the thread's system call to end (see `stop`).
+  input_stream(boost::asio::io_context& io, int fd, const stdio_options& options = {});
+  /// Where there is a thread, waits for its system call to end (see `stop`).
   ~input_stream();
 
   /// The next bytes, as soon as there are any, 1..max_chunk; they hold until the next call. Empty: the end, which an
   /// error is too.
   boost::asio::awaitable<byte_view> next();
-  /// Ends a `next` that waits, and every later one. False: it hangs in the system call, because another process that
-  /// shares the pipe took what was there; the destructor would wait for it.
+  /// Ends a `next` that waits, and every later one. False: a thread hangs in the system call, because another process
+  /// that shares the file took what was there; the destructor would wait for it.
   bool stop();
 
  private:
-  byte_view read_some();
+  byte_view read_some(blocking_thread& thread);
 
   int fd_;
   std::unique_ptr<std::uint8_t[]> chunk_;
-  wake_pipe stop_;
-  work_flag reading_;
-  boost::asio::thread_pool thread_{1};
+  std::shared_ptr<shared_file> file_;
+  std::unique_ptr<blocking_thread> thread_;  ///< where there is no `file_`
 };
 
 class output_stream {
  public:
-  output_stream(boost::asio::io_context& io, int fd);
-  /// Waits for the thread's system call to end (see `stop`).
+  // What is written is acknowledged to the sender, who waits for that: of a slow reader's progress it hears this often.
+  static constexpr std::chrono::milliseconds progress_interval{100};
+
+  struct written {
+    std::size_t size = 0;  ///< bytes, from the front; with an error too
+    std::error_code error;
+  };
+
+  output_stream(boost::asio::io_context& io, int fd, const stdio_options& options = {});
+  /// Where there is a thread, waits for its system call to end (see `stop`).
   ~output_stream();
 
-  /// Ends a `write` that waits, and every later one. False: it hangs in the system call, on a terminal stopped with ^S
-  /// say; the destructor would wait for it.
+  /// Ends a `write` that waits, and every later one. False: a thread hangs in the system call, on a terminal stopped
+  /// with ^S say; the destructor would wait for it.
   bool stop();
 
-  /// Writes everything. `EPIPE`: whoever read it is gone; `ECANCELED`: stopped; others as write(2) gives them, a full
-  /// disk say.
-  boost::asio::awaitable<std::error_code> write(byte_view bytes);
+  /// Writes everything, or, where the reader is slow, what it took within `progress_interval` of the first byte: at
+  /// least one, unless there is an error. (A terminal does not say how much room it has: there a full step of PIPE_BUF
+  /// bytes has to be taken before the rest is reported.) `EPIPE`: whoever read it is gone; `ECANCELED`: stopped; others
+  /// as write(2) gives them, a full disk say.
+  boost::asio::awaitable<written> write(byte_view bytes);
 
   /// Returns when the other end of a pipe or socket is closed. Not every system and kind of file tells: then it waits
   /// for ever, and the next `write` finds out.
   boost::asio::awaitable<void> closed();
 
  private:
-  std::error_code write_all(byte_view bytes);
+  written write_some(blocking_thread& thread, byte_view bytes) const;
 
   int fd_;
   std::size_t max_write_;
-  wake_pipe stop_;
-  work_flag writing_;
+  std::shared_ptr<shared_file> file_;
+  std::unique_ptr<blocking_thread> thread_;  ///< where there is no `file_`
   class hangup_watch;
   std::unique_ptr<hangup_watch> hangup_;
-  boost::asio::thread_pool thread_{1};
 };
 
 }  // namespace nat::net

@@ -1,0 +1,73 @@
+// What was sealed and may have to be sent again: one copy for all peers, in the order of packet numbers (design, 2.4).
+//
+//      begin()                                       end()
+//        |  packet n | n+1 | n+2 | ...                 |
+//        '-- the slowest peer has not written it       '-- the next number
+#pragma once
+
+#include "nat/bytes.hpp"
+
+#include <cstddef>
+#include <cstdint>
+#include <deque>
+#include <memory>
+#include <vector>
+
+namespace nat {
+
+class send_log {
+ public:
+  /// `max_bytes` counts packets with their headers, and what is kept about each.
+  explicit send_log(std::size_t max_bytes) : max_bytes_(max_bytes) {}
+
+  struct record {
+    const std::uint8_t* at = nullptr;
+    std::uint64_t offset = 0;  ///< in the stream, of the payload
+    std::uint32_t size = 0;    ///< with the header
+    std::uint32_t payload = 0;
+    std::uint64_t end_offset() const { return offset + payload; }
+  };
+
+  /// The lowest number that is kept, and the one that `append` gives next. Numbers begin with 1.
+  std::uint64_t begin() const { return begin_; }
+  std::uint64_t end() const { return begin_ + records_.size() - dropped_; }
+  std::uint64_t begin_offset() const { return empty() ? end_offset_ : at(begin_).offset; }
+  std::uint64_t end_offset() const { return end_offset_; }
+  bool holds(std::uint64_t number) const { return number >= begin_ && number < end(); }
+  bool empty() const { return begin_ == end(); }
+
+  bool has_room(std::size_t size) const { return held_ + size + sizeof(record) <= max_bytes_; }
+  /// A packet of `payload` bytes behind a header of `header` bytes, to be filled at once. Requires `has_room`.
+  byte_span append(std::size_t header, std::size_t payload);
+
+  const record& at(std::uint64_t number) const { return records_[dropped_ + (number - begin_)]; }
+  byte_view packet(std::uint64_t number) const { return {at(number).at, at(number).size}; }
+
+  /// Everything below this number is done with: nobody refers to it any more.
+  void trim(std::uint64_t first);
+
+  std::size_t held_bytes() const { return held_; }
+  std::size_t max_bytes() const { return max_bytes_; }
+
+ private:
+  // What is asked of the system at once. A few stay for what comes next; a large backlog goes back.
+  static constexpr std::size_t chunk_size = 256U << 10;
+  static constexpr std::size_t spare_chunks = 16;
+
+  struct chunk {
+    std::unique_ptr<std::uint8_t[]> bytes;
+    std::uint64_t last = 0;  ///< the highest number in it
+  };
+
+  std::size_t max_bytes_;
+  std::size_t held_ = 0;
+  std::uint64_t begin_ = 1;
+  std::uint64_t end_offset_ = 0;
+  std::vector<record> records_;
+  std::size_t dropped_ = 0;  ///< of `records_`, from the front
+  std::deque<chunk> chunks_;
+  std::vector<std::unique_ptr<std::uint8_t[]>> spare_;
+  std::size_t used_ = chunk_size;  ///< of the last chunk
+};
+
+}  // namespace nat

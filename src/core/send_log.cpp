@@ -1,0 +1,45 @@
+#include "nat/send_log.hpp"
+
+#include <cassert>
+#include <utility>
+
+namespace nat {
+
+byte_span send_log::append(std::size_t header, std::size_t payload) {
+  const auto size = header + payload;
+  assert(has_room(size) && size <= chunk_size);
+  if (chunk_size - used_ < size) {
+    if (spare_.empty()) spare_.push_back(std::make_unique_for_overwrite<std::uint8_t[]>(chunk_size));
+    chunks_.push_back({std::move(spare_.back()), 0});
+    spare_.pop_back();
+    used_ = 0;
+  }
+  auto& into = chunks_.back();
+  into.last = end();
+  auto* at = into.bytes.get() + used_;
+  used_ += size;
+  records_.push_back({at, end_offset_, static_cast<std::uint32_t>(size), static_cast<std::uint32_t>(payload)});
+  end_offset_ += payload;
+  held_ += size + sizeof(record);
+  return {at, size};
+}
+
+void send_log::trim(std::uint64_t first) {
+  assert(first <= end());
+  for (; begin_ < first; ++begin_, ++dropped_) held_ -= records_[dropped_].size + sizeof(record);
+  // Moved down once half of it is gone: each record is moved once at most, on average.
+  if (dropped_ * 2 >= records_.size()) {
+    records_.erase(records_.begin(), records_.begin() + static_cast<std::ptrdiff_t>(dropped_));
+    dropped_ = 0;
+  }
+  while (!chunks_.empty() && chunks_.front().last < begin_) {
+    if (chunks_.size() == 1) {  // goes on being filled, from its beginning
+      used_ = 0;
+      return;
+    }
+    if (spare_.size() < spare_chunks) spare_.push_back(std::move(chunks_.front().bytes));
+    chunks_.pop_front();
+  }
+}
+
+}  // namespace nat

@@ -1,0 +1,120 @@
+// What is taken for lost, and when (RFC 8985).
+#include "delivery_fixture.hpp"
+
+#include <gmock/gmock.h>
+
+namespace nat {
+namespace {
+
+using namespace std::chrono_literals;
+using testing::Contains;
+using testing::ElementsAre;
+using testing::IsEmpty;
+using testing::Not;
+
+class delivery_loss_test : public delivery_test {
+ protected:
+  void SetUp() override {
+    settle();
+    fill(6);
+    ASSERT_EQ(send_within(4ms).size(), 6U);
+    now = start + round_trip;
+  }
+};
+
+TEST_F(delivery_loss_test, what_is_overtaken_by_less_than_a_quarter_of_a_round_trip_is_not_lost) {
+  acknowledge(1, {1, 5});
+  EXPECT_EQ(to.lost(), 0U);
+  EXPECT_THAT(send_within(9ms), IsEmpty());
+}
+
+TEST_F(delivery_loss_test, what_is_overtaken_by_more_is_lost_and_sent_again_at_that_time) {
+  acknowledge(1, {1, 5});
+  EXPECT_THAT(send_within(15ms), ElementsAre(1));
+  EXPECT_EQ(to.lost(), 1U);
+  EXPECT_EQ(to.resent(), 1U);
+  now += round_trip;
+  acknowledge(ack_of(7, {}, far, 6000));
+  EXPECT_TRUE(to.has_all(log));
+  EXPECT_THAT(send_within(1h), IsEmpty());
+}
+
+TEST_F(delivery_loss_test, what_comes_late_after_all_is_not_sent_again) {
+  acknowledge(1, {1, 5});
+  now += 15ms;
+  to.on_time(now);
+  EXPECT_EQ(to.lost(), 1U);
+  acknowledge(7);
+  EXPECT_THAT(send(), IsEmpty());
+  EXPECT_EQ(to.in_flight(), 0U);
+}
+
+TEST_F(delivery_loss_test, a_lost_tail_is_probed_with_the_newest) {
+  acknowledge(5);
+  const auto sent = send_within(300ms, 1);
+  EXPECT_THAT(sent, ElementsAre(6));
+  EXPECT_LE(now - start, 250ms);
+}
+
+TEST_F(delivery_loss_test, a_probe_is_a_new_packet_where_there_is_one) {
+  fill(1);
+  to.on_time(now);
+  const auto in_flight = to.in_flight();
+  EXPECT_THAT(send_within(300ms, 1), ElementsAre(7));
+  EXPECT_GT(to.in_flight(), in_flight);
+}
+
+TEST_F(delivery_loss_test, a_probe_that_is_answered_shows_what_is_lost) {
+  acknowledge(3);
+  send_within(300ms, 1);  // number 6
+  now += round_trip;
+  acknowledge(3, {3, 1});
+  EXPECT_THAT(send_within(30ms), ElementsAre(3, 4, 5));
+}
+
+TEST_F(delivery_loss_test, after_probes_without_an_answer_all_is_lost) {
+  std::vector<std::uint64_t> sent;
+  const auto end = now + 10s;
+  while (now < end) {
+    for (const auto number : send_within(1s)) sent.push_back(number);
+  }
+  EXPECT_GE(to.lost(), 6U);
+  EXPECT_THAT(sent, Contains(1));
+  EXPECT_LE(to.in_flight(), 6U * (size + header_size));
+}
+
+TEST_F(delivery_loss_test, a_peer_that_is_dead_gets_a_few_packets_a_second_at_most) {
+  send_within(10s);
+  EXPECT_LE(send_within(1min).size(), 6U * 60);
+  EXPECT_THAT(send_within(5s), Not(IsEmpty())) << "it is tried for ever";
+}
+
+TEST_F(delivery_loss_test, what_was_sent_twice_gives_no_round_trip) {
+  acknowledge(1, {1, 5});
+  send_within(15ms);
+  now += 5ms;
+  auto ack = ack_of(7);
+  ack.newest = -6;
+  EXPECT_EQ(acknowledge(ack).round_trip, std::nullopt);
+}
+
+TEST_F(delivery_loss_test, duplicates_show_that_it_was_too_hasty) {
+  for (int i = 0; i < 12; ++i) {
+    auto ack = ack_of(1, {1, 5});
+    ack.duplicates = static_cast<std::uint16_t>(i);
+    acknowledge(ack);
+    now += 15ms;
+    to.on_time(now);
+    send();
+  }
+  // Whatever it has learned, what is lost is found within a round trip.
+  fill(2);
+  const auto number = log.end() - 2;
+  send_within(3ms);
+  now += round_trip;
+  acknowledge(ack_of(number, {1, 1}));
+  EXPECT_THAT(send_within(2 * round_trip), Contains(number));
+}
+
+}  // namespace
+}  // namespace nat

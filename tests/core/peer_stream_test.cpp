@@ -1,0 +1,291 @@
+// Streams between whole engines: nothing is lost, and how a sender and a receiver end.
+#include "v2_fixture.hpp"
+
+namespace nat {
+namespace {
+
+using testing::HasSubstr;
+
+class peer_stream_test : public v2_network {
+ protected:
+  static peer_config with(std::optional<duration> quit_on_eof, bool quit_on_end = false) {
+    peer_config out;
+    out.quit_on_eof = quit_on_eof;
+    out.quit_on_end = quit_on_end;
+    return out;
+  }
+  void three_peers(peer_config sender = {}, peer_config receiver = {}) {
+    add("ann", "203.0.113.1:1111", std::move(sender));
+    add("ben", "203.0.113.2:2222", receiver);
+    add("cat", "203.0.113.3:3333", std::move(receiver));
+    pass(1s);
+  }
+  /// Types as fast as it is read, and lets time pass meanwhile.
+  std::string pour(const std::string& name, std::size_t bytes) {
+    std::string all;
+    for (const auto end = now + 5min; all.size() < bytes && now < end;) {
+      while (of(name).engine->wants_input() && all.size() < bytes) {
+        std::string chunk;
+        while (chunk.size() < 10'000) chunk += "line " + std::to_string(all.size() + chunk.size()) + '\n';
+        of(name).engine->on_input(now, as_bytes(chunk));
+        all += chunk;
+      }
+      pass(5ms);
+    }
+    return all;
+  }
+  void end_input(const std::string& name) {
+    of(name).engine->on_input_end(now);
+    serve_all();
+  }
+  /// The coordinator answers the goodbyes.
+  void finish(const std::string& name) { of(name).engine->on_coordinator(now, wall, events::closed{1000, ""}); }
+  std::optional<ending> ended(const std::string& name) {
+    for (const auto end = now + 10min; now < end && !is_leaving(name);) pass(100ms);
+    if (!is_leaving(name)) return std::nullopt;
+    finish(name);
+    return of(name).engine->ended();
+  }
+  bool is_leaving(const std::string& name) { return of(name).engine->coordinator().is_leaving(); }
+  std::size_t notes_of(const std::string& name, note_kind kind) {
+    return static_cast<std::size_t>(std::ranges::count(of(name).notes, kind, &note::kind));
+  }
+  /// Each n-th packet is lost.
+  auto losing(int n) {
+    return [n, count = std::make_shared<int>(0)](const seen_packet&) { return ++*count % n != 0; };
+  }
+};
+
+TEST_F(peer_stream_test, everything_comes_in_order_where_a_fifth_of_all_packets_is_lost) {
+  three_peers();
+  passes = losing(5);
+  const auto typed = pour("ann", 300'000);
+  pass(30s);
+  EXPECT_EQ(read("ben"), typed);
+  EXPECT_EQ(read("cat"), typed);
+}
+
+TEST_F(peer_stream_test, everything_comes_in_order_by_a_relay_that_loses) {
+  passes = no_datagrams();
+  three_peers();
+  passes = [lose = losing(7)](const seen_packet& packet) { return packet.relayed && lose(packet); };
+  const auto typed = pour("ann", 200'000);
+  pass(60s);
+  EXPECT_EQ(read("ben"), typed);
+}
+
+TEST_F(peer_stream_test, a_sender_ends_well_once_everybody_has_written_everything) {
+  three_peers(with(30s));
+  const auto typed = pour("ann", 100'000);
+  end_input("ann");
+  const auto how = ended("ann");
+  ASSERT_TRUE(how);
+  EXPECT_EQ(how->status, 0) << how->reason;
+  EXPECT_EQ(read("ben"), typed);
+  EXPECT_EQ(read("cat"), typed);
+}
+
+TEST_F(peer_stream_test, a_sender_names_who_has_not_everything) {
+  three_peers(with(30s));
+  pour("ann", 50'000);
+  passes = [](const seen_packet& packet) { return packet.sender != "cat" && packet.to.ip != ip("203.0.113.3"); };
+  relay_works = false;
+  pour("ann", 50'000);
+  end_input("ann");
+  const auto since = now;
+  const auto how = ended("ann");
+  ASSERT_TRUE(how);
+  EXPECT_EQ(how->status, 3);
+  EXPECT_THAT(how->reason, HasSubstr("cat"));
+  EXPECT_THAT(how->reason, testing::Not(HasSubstr("ben")));
+  EXPECT_GE(now - since, 29s) << "it waits for it";
+}
+
+TEST_F(peer_stream_test, a_sender_does_not_wait_for_who_said_goodbye_and_names_it) {
+  three_peers(with(30s));
+  passes = [](const seen_packet& packet) { return !packet.is_data() || packet.to.ip != ip("203.0.113.3"); };
+  type("ann", "last words\n");
+  of("cat").engine->leave(now);
+  serve_all();
+  pass(100ms);
+  passes = everything();
+  vanish("cat");
+  end_input("ann");
+  pass(1s);
+  const auto how = ended("ann");
+  ASSERT_TRUE(how);
+  EXPECT_EQ(how->status, 3);
+  EXPECT_THAT(how->reason, HasSubstr("cat"));
+}
+
+TEST_F(peer_stream_test, a_sender_that_is_stopped_says_that_it_was_too_early) {
+  three_peers(with(30s));
+  of("ann").engine->leave(now);
+  finish("ann");
+  EXPECT_EQ(of("ann").engine->ended()->status, 3);
+}
+
+TEST_F(peer_stream_test, a_receiver_ends_well_when_its_senders_have_ended_and_everything_is_written) {
+  add("ben", "203.0.113.2:2222", with(std::nullopt, true));
+  add("ann", "203.0.113.1:1111", with(30s));
+  add("cat", "203.0.113.3:3333", with(30s));
+  pass(1s);
+  EXPECT_FALSE(of("ben").engine->wants_input());
+  passes = losing(6);
+  type("ann", "from ann\n");
+  end_input("ann");
+  pass(10s);
+  EXPECT_FALSE(is_leaving("ben")) << "cat runs --quit-on-eof, and has not ended";
+  type("cat", "from cat\n");
+  end_input("cat");
+  const auto how = ended("ben");
+  ASSERT_TRUE(how);
+  EXPECT_EQ(how->status, 0) << how->reason;
+  EXPECT_EQ(read("ben"), "from ann\nfrom cat\n");
+}
+
+TEST_F(peer_stream_test, a_receiver_that_missed_the_beginning_ends_with_status_3_and_the_senders_name) {
+  add("ann", "203.0.113.1:1111", with(30s));
+  add("cat", "203.0.113.3:3333");
+  pass(1s);
+  type("ann", "early\n");
+  pass(1s);
+  add("ben", "203.0.113.2:2222", with(std::nullopt, true));
+  pass(1s);
+  type("ann", "late\n");
+  const auto how = ended("ben");
+  ASSERT_TRUE(how);
+  EXPECT_EQ(how->status, 3);
+  EXPECT_THAT(how->reason, HasSubstr("ann"));
+}
+
+TEST_F(peer_stream_test, a_receiver_gives_up_a_sender_that_vanished_for_half_a_minute) {
+  add("ben", "203.0.113.2:2222", with(std::nullopt, true));
+  add("ann", "203.0.113.1:1111", with(30s));
+  pass(1s);
+  type("ann", "half\n");
+  pass(1s);
+  vanish("ann");
+  pass(20s);
+  EXPECT_FALSE(is_leaving("ben"));
+  const auto how = ended("ben");
+  ASSERT_TRUE(how);
+  EXPECT_EQ(how->status, 3);
+  EXPECT_THAT(how->reason, HasSubstr("ann"));
+}
+
+TEST_F(peer_stream_test, a_latecomer_gets_the_stream_from_then_on) {
+  three_peers();
+  type("ann", "before\n");
+  pass(1s);
+  add("dan", "203.0.113.4:4444");
+  pass(1s);
+  type("ann", "after\n");
+  pass(1s);
+  EXPECT_EQ(read("dan"), "after\n");
+}
+
+TEST_F(peer_stream_test, who_is_away_for_a_moment_goes_on_where_it_was) {
+  three_peers();
+  type("ann", "1\n");
+  pass(1s);
+  const auto cat = listed(of("cat"));
+  const auto cut_off = [](const seen_packet& packet) {
+    return packet.sender != "cat" && packet.to.ip != ip("203.0.113.3") && !packet.relayed;
+  };
+  passes = cut_off;
+  tell_all({.left = {cat.id}});
+  serve_all();
+  pass(3s);
+  ASSERT_EQ(session_with("ann", "cat"), nullptr);
+  type("ann", "2\n");
+  pass(10s);
+  passes = everything();
+  tell_all({.joined = {cat}});
+  serve_all();
+  pass(10s);
+  type("ann", "3\n");
+  pass(5s);
+  EXPECT_EQ(read("cat"), "1\n2\n3\n");
+}
+
+TEST_F(peer_stream_test, a_peer_whose_stdout_stands_still_holds_the_sender_up_and_no_memory_grows) {
+  peer_config small;
+  small.memory = 4U << 20;
+  three_peers(small, small);
+  unread.insert("cat");
+  const auto typed = pour("ann", 20U << 20);
+  EXPECT_LT(typed.size(), 9U << 20) << "what both may keep, and what is on its way";
+  unread.clear();
+  serve_all();
+  pass(1min);
+  EXPECT_EQ(read("ben"), typed);
+  EXPECT_EQ(read("cat"), typed);
+}
+
+TEST_F(peer_stream_test, who_makes_no_progress_for_too_long_is_left_behind_and_both_sides_say_so) {
+  peer_config small;
+  small.memory = 4U << 20;
+  small.slow_peer = 60s;
+  three_peers(small, small);
+  unread.insert("cat");
+  const auto typed = pour("ann", 20U << 20);
+  EXPECT_GE(typed.size(), 20U << 20);
+  pass(10s);
+  EXPECT_EQ(read("ben"), typed);
+  EXPECT_EQ(notes_of("ann", note_kind::left_behind), 1U);
+  unread.clear();
+  serve_all();
+  pass(10s);
+  type("ann", "and on\n");
+  pass(10s);
+  EXPECT_GE(notes_of("cat", note_kind::gap), 1U);
+  EXPECT_THAT(read("cat"), testing::EndsWith("and on\n"));
+}
+
+TEST_F(peer_stream_test, one_sender_can_be_picked_out_of_all) {
+  peer_config picky;
+  picky.from = "cat";
+  add("ben", "203.0.113.2:2222", picky);
+  add("ann", "203.0.113.1:1111", with(30s));
+  add("cat", "203.0.113.3:3333", with(30s));
+  pass(1s);
+  type("ann", "from ann\n");
+  type("cat", "from cat\n");
+  end_input("ann");
+  const auto how = ended("ann");
+  ASSERT_TRUE(how);
+  EXPECT_EQ(how->status, 0) << "it took what it does not write";
+  EXPECT_EQ(read("ben"), "from cat\n");
+}
+
+TEST_F(peer_stream_test, records_stay_whole_however_large_and_do_not_mix) {
+  peer_config lines;
+  lines.input = input_mode::lines;
+  peer_config text;
+  text.output = output_mode::text;
+  add("ann", "203.0.113.1:1111", lines);
+  add("cat", "203.0.113.3:3333", lines);
+  add("ben", "203.0.113.2:2222", text);
+  pass(1s);
+  const auto feed = [&](const std::string& name, char letter, std::size_t& left) {
+    while (left > 0 && of(name).engine->wants_input()) {
+      const auto some = std::min<std::size_t>(left, 60'000);
+      left -= some;
+      of(name).engine->on_input(now, as_bytes(std::string(some, letter) + (left == 0 ? "\n" : "")));
+    }
+  };
+  std::size_t a = 2'000'000, c = 1'500'000;
+  for (const auto end = now + 2min; now < end && of("ben").output.size() < 3'500'000;) {
+    feed("ann", 'a', a);
+    feed("cat", 'c', c);
+    pass(5ms);
+  }
+  const auto all = read("ben");
+  EXPECT_EQ(all.size(), 3'500'000U + 2 * 6);
+  const auto first = all.substr(0, all.find('\n'));
+  EXPECT_TRUE(first == "ann: " + std::string(2'000'000, 'a') || first == "cat: " + std::string(1'500'000, 'c'));
+}
+
+}  // namespace
+}  // namespace nat

@@ -1,0 +1,210 @@
+// A sender that goes on after a gap: what it says it will not send any more is not waited for.
+#include "stream_inbox_fixture.hpp"
+
+namespace nat {
+namespace {
+
+using namespace std::chrono_literals;
+
+class stream_inbox_gaps_test : public stream_inbox_test {};
+
+TEST_F(stream_inbox_gaps_test, a_gap_with_nothing_pending_is_gone_over_at_once) {
+  inbox.begin(now, 1, 0);
+  EXPECT_EQ(inbox.begin(now, 11, 10'000), 10U);
+  EXPECT_EQ(inbox.next(), 11U);
+  EXPECT_EQ(full(11), verdict::taken);
+  EXPECT_EQ(write_bytes(), size);
+  EXPECT_EQ(inbox.written(), 11'000U);
+}
+
+TEST_F(stream_inbox_gaps_test, what_is_in_order_before_a_gap_is_still_written) {
+  inbox.begin(now, 1, 0);
+  full(1);
+  full(2);
+  EXPECT_EQ(inbox.begin(now, 11, 10'000), 8U);
+  full(11);
+  EXPECT_EQ(write_bytes(), 3 * size);
+  EXPECT_EQ(inbox.written(), 11'000U);
+  EXPECT_TRUE(inbox.is_drained());
+}
+
+TEST_F(stream_inbox_gaps_test, what_came_out_of_order_before_a_gap_is_not_missed_and_not_written) {
+  inbox.begin(now, 1, 0);
+  full(1);
+  full(5);
+  EXPECT_EQ(inbox.begin(now, 11, 10'000), 8U);
+  full(11);
+  EXPECT_EQ(write_bytes(), 2 * size);
+}
+
+TEST_F(stream_inbox_gaps_test, what_came_early_from_behind_a_gap_is_kept) {
+  inbox.begin(now, 1, 0);
+  full(1);
+  full(11);
+  full(12);
+  EXPECT_EQ(inbox.begin(now, 11, 10'000), 9U);
+  EXPECT_EQ(inbox.next(), 13U);
+  EXPECT_EQ(write_bytes(), 3 * size);
+  EXPECT_EQ(inbox.written(), 12'000U);
+}
+
+TEST_F(stream_inbox_gaps_test, a_gap_that_is_told_again_is_none) {
+  inbox.begin(now, 1, 0);
+  full(1);
+  EXPECT_EQ(inbox.begin(now, 11, 10'000), 9U);
+  EXPECT_EQ(inbox.begin(now, 11, 10'000), 0U);
+  EXPECT_EQ(inbox.begin(now, 1, 0), 0U) << "late, from before";
+  full(11);
+  EXPECT_EQ(write_bytes(), 2 * size);
+}
+
+TEST_F(stream_inbox_gaps_test, two_gaps_in_a_row_behind_what_is_pending_are_one) {
+  inbox.begin(now, 1, 0);
+  full(1);
+  EXPECT_EQ(inbox.begin(now, 11, 10'000), 9U);
+  EXPECT_EQ(inbox.begin(now, 21, 20'000), 10U);
+  full(21);
+  EXPECT_EQ(write_bytes(), 2 * size);
+  EXPECT_EQ(inbox.written(), 21'000U);
+}
+
+TEST_F(stream_inbox_gaps_test, a_gap_of_packets_without_bytes_holds_nothing_up) {
+  inbox.begin(now, 1, 0);
+  full(1);
+  EXPECT_EQ(inbox.begin(now, 5, size), 3U);
+  EXPECT_EQ(inbox.begin(now, 7, size), 2U);
+  EXPECT_EQ(give(7, size, size), verdict::taken);
+  EXPECT_EQ(write_bytes(), 2 * size);
+}
+
+TEST_F(stream_inbox_gaps_test, more_gaps_than_it_remembers_lose_what_is_between_the_last_ones_and_nothing_else) {
+  inbox.begin(now, 1, 0);
+  std::uint64_t number = 1;
+  for (int i = 0; i < 40; ++i, number += 2) {
+    EXPECT_EQ(full(number), verdict::taken) << i;
+    inbox.begin(now, number + 2, (number + 1) * size);
+  }
+  EXPECT_EQ(full(number), verdict::taken);
+  EXPECT_EQ(write_bytes(), 17 * size);
+  EXPECT_EQ(inbox.written(), number * size);
+  EXPECT_TRUE(inbox.is_drained());
+}
+
+TEST_F(stream_inbox_gaps_test, a_gap_is_not_copied_when_the_ring_grows) {
+  inbox.begin(now, 1, 0);
+  full(1);                               // 4096 bytes are enough
+  inbox.begin(now, 101, 100'000);        // far beyond them
+  EXPECT_EQ(full(101), verdict::taken);  // the ring grows
+  EXPECT_EQ(write_bytes(), 2 * size);
+}
+
+TEST_F(stream_inbox_gaps_test, packets_before_a_gap_are_not_taken_for_packets_in_it) {
+  // As many as there are slots at first: the number 64 further has the same one.
+  inbox.begin(now, 1, 0);
+  for (std::uint64_t number = 1; number <= 64; ++number) {
+    give(number, (number - 1) * 10, 10, number < 64 ? data_header::continues : std::uint8_t{0});
+  }
+  inbox.begin(now, 200, 100'000);
+  give(200, 100'000, 10);
+  const auto first = write_record();
+  ASSERT_TRUE(first);
+  EXPECT_EQ(first->size(), 640U);
+  EXPECT_EQ(write_record().value_or("").size(), 10U);
+  EXPECT_TRUE(inbox.is_drained());
+}
+
+TEST_F(stream_inbox_gaps_test, a_record_that_a_gap_cuts_is_written_as_far_as_it_came) {
+  inbox.begin(now, 1, 0);
+  for (std::uint64_t number = 1; number <= 64; ++number) give(number, (number - 1) * 10, 10, data_header::continues);
+  EXPECT_EQ(write_record(), std::nullopt);
+  inbox.begin(now, 200, 100'000);
+  EXPECT_EQ(write_record().value_or("").size(), 640U);
+  EXPECT_EQ(write_record(), std::nullopt);
+  give(200, 100'000, "next");
+  EXPECT_EQ(write_record(), "next");
+}
+
+TEST_F(stream_inbox_gaps_test, a_record_that_is_being_read_survives_a_gap_of_any_length) {
+  for (const std::uint64_t jump : {10U, 5'000U, 9'000U, 20'000U, 1U << 30}) {
+    inbox = stream_inbox(stream_inbox::first_window);
+    inbox.begin(now, 1, 0);
+    full(1);
+    full(2);
+    const auto record = inbox.next_record();
+    ASSERT_TRUE(record);
+    inbox.pin(true);
+    inbox.begin(now, jump, jump * size);
+    EXPECT_EQ(whole(*record), stream_bytes(0, size)) << jump;
+    inbox.pin(false);
+    inbox.on_written(now, inbox.take_out(record->size()));
+    EXPECT_EQ(write_record().value_or("").size(), size) << jump;
+    EXPECT_EQ(give(jump, jump * size, "on it goes"), verdict::taken);
+    EXPECT_EQ(write_record(), "on it goes") << jump;
+    EXPECT_TRUE(inbox.is_drained());
+  }
+}
+
+TEST_F(stream_inbox_gaps_test, a_gap_while_output_is_on_its_way_is_written_over_once_that_is_written) {
+  inbox.begin(now, 1, 0);
+  full(1);
+  const auto end = inbox.take_out(inbox.next_bytes(size)->size());
+  inbox.begin(now, 11, 10'000);
+  EXPECT_EQ(inbox.written(), 0U);
+  inbox.on_written(now, end);
+  EXPECT_EQ(inbox.written(), 10'000U);
+  EXPECT_TRUE(inbox.is_drained());
+}
+
+TEST_F(stream_inbox_gaps_test, several_gaps_while_output_is_on_its_way_are_written_over_too) {
+  inbox.begin(now, 1, 0);
+  full(1);
+  const auto end = inbox.take_out(inbox.next_bytes(size)->size());
+  inbox.begin(now, 11, 10'000);
+  inbox.begin(now, 21, 20'000);
+  inbox.on_written(now, end);
+  EXPECT_EQ(inbox.written(), 20'000U);
+}
+
+TEST_F(stream_inbox_gaps_test, the_limit_is_beyond_the_gap) {
+  inbox.begin(now, 1, 0);
+  full(1);
+  inbox.begin(now, 1001, 1'000'000);
+  EXPECT_EQ(full(1001), verdict::no_room) << "what is pending comes first";
+  write_bytes();
+  const auto all = acks_within(10ms);
+  ASSERT_FALSE(all.empty());
+  EXPECT_EQ(all.back().limit, 1'000'000 + inbox.window());
+  EXPECT_EQ(all.back().unwritten, inbox.window());
+  EXPECT_EQ(full(1001), verdict::taken);
+}
+
+TEST_F(stream_inbox_gaps_test, the_newest_from_before_a_large_gap_is_not_told_as_another) {
+  inbox.begin(now, 1, 0);
+  full(1);
+  inbox.begin(now, (std::uint64_t{1} << 33) + 5, std::uint64_t{1} << 40);
+  for (const auto& ack : acks()) EXPECT_EQ(ack.newest, ping_acknowledgement::no_newest);
+}
+
+TEST_F(stream_inbox_gaps_test, a_gap_that_contradicts_what_came_from_behind_it_is_none) {
+  inbox.begin(now, 1, 0);
+  full(11);
+  EXPECT_EQ(inbox.begin(now, 11, 50'000), 0U);
+  EXPECT_EQ(inbox.begin(now, 11, 9'999), 0U);
+  EXPECT_EQ(inbox.next(), 1U);
+  EXPECT_EQ(write_bytes(), 0U);
+  EXPECT_EQ(full(1), verdict::taken);
+  EXPECT_EQ(write_bytes(), size);
+}
+
+TEST_F(stream_inbox_gaps_test, a_gap_back_into_what_has_come_is_none) {
+  inbox.begin(now, 1, 0);
+  full(1);
+  full(2);
+  EXPECT_EQ(inbox.begin(now, 2, size), 0U);
+  EXPECT_EQ(inbox.begin(now, 9, 2 * size - 1), 0U) << "its offset is among what has come";
+  EXPECT_EQ(inbox.next(), 3U);
+  EXPECT_EQ(write_bytes(), 2 * size);
+}
+
+}  // namespace
+}  // namespace nat
