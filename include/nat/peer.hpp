@@ -171,6 +171,8 @@ class peer {
   // Nobody else in a keyed topic by then: the key may be another.
   static constexpr duration lonely_after = std::chrono::seconds(10);
 
+  // A record that waits for a place for large ones asks again so often.
+  static constexpr duration place_asked_again = std::chrono::seconds(1);
   // With --quit-on-end: a sender is asked so often, and for so long, whether it knows that all is written.
   static constexpr duration confirm_interval = std::chrono::milliseconds(100);
   static constexpr duration confirm_patience = std::chrono::seconds(2);

@@ -45,7 +45,7 @@ void peer::acknowledge(time_point now, session& who) {
     send_on_route(now, who, header);
   }
   // It may wait for a place that others have.
-  if (who.inbox().is_stuck()) who.inbox().ask_for_ack(now + std::chrono::seconds(1));
+  if (who.inbox().is_stuck()) who.inbox().ask_for_ack(now + place_asked_again);
 }
 
 /// Its DATA comes, and nobody has told where it begins.
@@ -63,7 +63,8 @@ void peer::on_stream(const arrival& how, session& who, const ping_header& ping) 
   who.said_goodbye |= (ping.flags & ping_stream::leaves) != 0;
   who.will_end |= (ping.flags & ping_stream::will_end) != 0;
   who.confirmed = std::max(who.confirmed, what.confirmed);
-  if (what.first == 0) return;
+  // Who knows that we have all of it asks nothing: an answer would be confirmed again, and so on for ever.
+  if (what.first == 0 || (who.is_finished() && what.confirmed >= who.inbox().written())) return;
   receiver_.admit(who, sessions_);
   const auto missed = who.on_stream(how.now, what);
   if (missed > 0) notes_.push(how.now, {.kind = note_kind::gap, .name = who.name(), .text = std::to_string(missed)});
@@ -126,7 +127,7 @@ std::vector<std::string> peer::unfinished(time_point now, bool waited_for) const
   const auto look_at = [&](const session& who) {
     const auto* outgoing = who.outgoing();
     if (outgoing == nullptr || (outgoing->has_all(sender_.log()) && !who.was_left_behind)) return;
-    const bool is_hopeless = outgoing->is_refused() || outgoing->has_all(sender_.log()) || who.said_goodbye ||
+    const bool is_hopeless = outgoing->has_all(sender_.log()) || who.said_goodbye ||
                              (who.retired_at && now - *who.retired_at >= sender::keeps_for_return);
     if (!waited_for || !is_hopeless) names.push_back(who.name());
   };

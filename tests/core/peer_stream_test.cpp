@@ -85,6 +85,16 @@ TEST_F(peer_stream_test, a_sender_ends_well_once_everybody_has_written_everythin
   EXPECT_EQ(read("cat"), typed);
 }
 
+TEST_F(peer_stream_test, once_everything_is_written_and_the_end_is_known_both_sides_are_silent) {
+  three_peers();
+  pour("ann", 50'000);
+  end_input("ann");
+  pass(10s);
+  trace.clear();
+  pass(10s);
+  EXPECT_LT(sent_count(everything()), 60U) << "keepalives, and no answers to answers";
+}
+
 TEST_F(peer_stream_test, a_sender_names_who_has_not_everything) {
   three_peers(with(30s));
   pour("ann", 50'000);
