@@ -31,7 +31,7 @@ class delivery {
   static constexpr duration granularity = std::chrono::milliseconds(1);
   // What was found of a path holds for so long: others use it, too.
   static constexpr duration measures_hold = std::chrono::seconds(10);
-  // A second probe without an answer: whatever is in flight is taken for lost.
+  // When the next one is due after so many without an answer, whatever is in flight is taken for lost.
   static constexpr int probes_before_loss = 2;
 
   /// `first`: the first packet that is for the peer; it has nothing yet.
@@ -104,7 +104,6 @@ class delivery {
   std::uint64_t received() const { return base_; }  ///< all below this number
   std::uint64_t limit() const { return limit_; }
   bool has_all(const send_log& log) const { return floor_ == log.end(); }
-  bool is_refused() const { return refused_; }
   std::uint64_t in_flight() const { return in_flight_; }
   std::uint64_t resent() const { return resent_; }  ///< packets
   std::uint64_t lost() const { return lost_count_; }
@@ -189,7 +188,6 @@ class delivery {
   std::uint64_t written_;
   std::uint64_t floor_;
   time_point progress_at_{};
-  bool refused_ = false;
   bool is_known_there_ = false;
   deadline told_at_;
   time_point heard_at_{};           ///< when it last said something, or was asked to

@@ -80,7 +80,6 @@ struct ping_reflection {
 struct ping_acknowledgement {
   // Flags.
   static constexpr std::uint8_t revoked = 0x04;  ///< what was acknowledged from `next` on was thrown away again
-  static constexpr std::uint8_t refused = 0x08;  ///< the stream is not taken any further
   /// DATA came, and it is not known where it begins; nothing else counts.
   static constexpr std::uint8_t unknown = 0x10;
 
@@ -109,7 +108,6 @@ struct ping_acknowledgement {
 struct ping_stream {
   // Flags.
   static constexpr std::uint8_t will_end = 0x04;  ///< the sender ends when all have its stream (--quit-on-eof)
-  static constexpr std::uint8_t lossy = 0x08;     ///< what is late is left out (--live)
   static constexpr std::uint8_t leaves = 0x10;    ///< the sender says goodbye: nothing follows
 
   std::uint64_t first = 0;      ///< no packet below this number is for the recipient, or will come any more

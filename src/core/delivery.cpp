@@ -12,10 +12,16 @@ namespace {
 
 // A timer that comes late is made up for, so far: the pace holds on average.
 constexpr duration lateness = std::chrono::milliseconds(2);
-constexpr std::size_t first_ring = 64;
+constexpr std::size_t first_ring = 64;  // packets in flight; doubled when it is full
 static_assert(first_ring <= stream_window_packets && (stream_window_packets & (stream_window_packets - 1)) == 0);
 // RFC 8985, 6.2, step 4: so often the window may grow by a quarter of a round trip.
 constexpr int most_reordering_steps = 8;
+// A packet sent so shortly before another may come after it, however short the round trip.
+constexpr duration least_reordering = std::chrono::microseconds(100);
+
+duration time_of(std::uint64_t bytes, std::uint64_t rate) {
+  return duration(static_cast<duration::rep>(static_cast<double>(bytes) * 1e9 / static_cast<double>(rate)));
+}
 
 }  // namespace
 
@@ -93,14 +99,6 @@ std::uint64_t delivery::pace() const {
   return !way_ || way_->rate == 0 ? rate : std::min(rate, way_->rate);
 }
 
-namespace {
-
-duration time_of(std::uint64_t bytes, std::uint64_t rate) {
-  return duration(static_cast<duration::rep>(static_cast<double>(bytes) * 1e9 / static_cast<double>(rate)));
-}
-
-}  // namespace
-
 /// How far ahead of the pace one burst may be: what leaves in one system call, and where the pace is lower than what
 /// the path carries, no more than two packets or a moment's.
 duration delivery::burst_time() const {
@@ -110,7 +108,7 @@ duration delivery::burst_time() const {
 
 bool delivery::may_send(time_point now, std::size_t size) {
   const bool knows = is_known_there_ || told_at_;
-  if (!has_path_ || refused_ || !knows) return false;
+  if (!has_path_ || !knows) return false;
   if (probing_) return true;
   if (in_flight_ + size > path_.congestion.window()) return false;
   if (now >= release_at_) burst_until_ = now + burst_time();
@@ -276,7 +274,6 @@ delivery::ack_result delivery::on_ack(time_point now, std::uint64_t number, cons
   // What it gives room to counts from the first time it says so; it may not know yet where the stream begins.
   if (!std::exchange(is_known_there_, true) && ack.limit > first_offset_) limit_ = ack.limit;
   heard_at_ = now;
-  refused_ |= (flags & ping_acknowledgement::refused) != 0;
   if ((flags & ping_acknowledgement::revoked) != 0 && ack.next < base_ && ack.next >= floor_) {
     ignore_below_ = number;
     limit_ = ack.limit;
@@ -314,12 +311,12 @@ delivery::ack_result delivery::on_ack(time_point now, std::uint64_t number, cons
 // ---- loss and silence
 
 duration delivery::reordering_window() const {
-  return std::min(path_.shortest / 4 * reordering_steps_, std::max(path_.smoothed, duration{}));
+  return std::max(std::min(path_.shortest / 4 * reordering_steps_, path_.smoothed), least_reordering);
 }
 
 void delivery::detect_losses(time_point now) {
   loss_at_.reset();
-  const auto wait = rack_rtt_ + std::max<duration>(reordering_window(), std::chrono::microseconds(100));
+  const auto wait = rack_rtt_ + reordering_window();
   while (flying_.oldest != 0) {
     const auto number = flying_.oldest;
     auto& one = of(number);
@@ -383,7 +380,7 @@ void delivery::on_time(time_point now) {
 }
 
 deadline delivery::next_deadline(const send_log& log, std::size_t new_payload, bool is_held_up) const {
-  if (!has_path_ || refused_) return std::nullopt;
+  if (!has_path_) return std::nullopt;
   deadline next = loss_at_;
   if (flying_.oldest != 0) next = earliest(next, last_sent_ + probe_interval(probes_));
   const auto size = waiting(log, new_payload);

@@ -126,7 +126,7 @@ TEST_F(delivery_nonsense_test, whatever_is_said_the_stream_stays_within_its_boun
       ack.duplicates = static_cast<std::uint16_t>(draw(4));
       random.fill(ack.runs);
       if (draw(2) == 0) ack.runs = {0, static_cast<std::uint8_t>(1 + draw(20)), 1, static_cast<std::uint8_t>(draw(9))};
-      const auto flags = static_cast<std::uint8_t>(draw(8) == 0 ? draw(256) & ~ping_acknowledgement::refused : 0);
+      const auto flags = static_cast<std::uint8_t>(draw(8) == 0 ? draw(256) : 0);
       const auto floor = to.floor();
       const auto written = to.written();
       to.on_ack(now, draw(8) == 0 ? random.next_u64() >> 40 : ++pings, ack, flags, log);

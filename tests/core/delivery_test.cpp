@@ -73,15 +73,6 @@ TEST_F(delivery_test, with_nothing_to_send_and_nothing_in_flight_it_is_silent) {
   EXPECT_THAT(send_within(1h), IsEmpty());
 }
 
-TEST_F(delivery_test, a_peer_that_refuses_gets_nothing_more) {
-  settle();
-  fill(3);
-  acknowledge(ack_of(1), ping_acknowledgement::refused);
-  EXPECT_TRUE(to.is_refused());
-  EXPECT_THAT(send(), IsEmpty());
-  EXPECT_EQ(to.next_deadline(log, 0, false), std::nullopt);
-}
-
 TEST_F(delivery_test, no_more_is_in_flight_than_the_window_of_the_path) {
   settle();
   fill(100);
