@@ -1,5 +1,5 @@
 // From stdin to the peers: waits until they are there, cuts the input into packets, seals each once into the log, and
-// lets each peer's delivery say what leaves when. Seed peers get each packet once, as it is made.
+// lets each peer's delivery say what leaves when. Seed peers get each packet once, each at its own pace.
 #pragma once
 
 #include "nat/input_splitter.hpp"
@@ -75,7 +75,7 @@ class sender {
   /// Whether all input was sealed.
   bool finished() { return splitter_.finished(); }
   bool has_sealed_end() const { return end_is_sealed_; }
-  /// Whether a peer of ours lacks something.
+  /// Whether somebody lacks something.
   bool is_awaited() const { return !log_.empty(); }
   /// Whether a seed peer is still to be sent something.
   bool is_behind_for_seeds() const { return is_behind_for_seeds_; }
@@ -99,7 +99,7 @@ class sender {
   // kernel: PINGs are not to wait long behind it.
   static constexpr std::size_t max_burst = 64;
   static constexpr std::size_t max_waiting = 1024;
-  // Bytes that wait for a seed peer while ours get more than it may have; what is older is dropped.
+  // Bytes of the log that wait for a seed peer while ours get more than it may have; what is older is dropped.
   static constexpr std::size_t max_seed_backlog = 4U << 20;
   /// What was sent takes up room, too, until all of it is.
   static bool takes_more(const outbox& out) { return out.size() < max_waiting && out.has_room(0, 1); }
@@ -111,7 +111,7 @@ class sender {
   void send_relayed(time_point now, const surroundings& to);
   void send_to_seeds(time_point now, std::uint64_t first, const surroundings& to);
   void send_to_seed(time_point now, known_peer& seed, const surroundings& to);
-  std::size_t seed_backlog() const { return std::min(max_seed_backlog, log_.max_bytes() / 4); }
+  bool is_too_far_behind(const known_peer& seed) const;
   void make_for_seeds(time_point now, const surroundings& to);
   void look_ahead(const surroundings& to);
   void trim(time_point now, const surroundings& to);

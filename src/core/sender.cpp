@@ -92,7 +92,7 @@ void sender::choose_recipients(time_point now, const surroundings& to) {
   splitter_.end_at_newlines(has_seeds_);
   to.ours.for_each([&](session& who) {
     auto* outgoing = who.outgoing();
-    if (outgoing == nullptr || outgoing->is_refused()) return;
+    if (outgoing == nullptr) return;
     has_ours_ = true;
     if (outgoing->floor() < log_.begin()) {  // it was away for longer than we keep what it lacks
       skip(now, who, log_.begin(), log_.begin_offset(), to.random);
@@ -199,14 +199,20 @@ void sender::send_to_seeds(time_point now, std::uint64_t first, const surroundin
   for (auto& seed : to.seeds) {
     if (seed.next_data == 0) seed.next_data = first;
     seed.next_data = std::max(seed.next_data, log_.begin());
-    while (seed.next_data < log_.end() && log_.end_offset() - log_.at(seed.next_data).offset > seed_backlog()) {
-      ++seed.next_data;  // it cannot say that it is too much
-    }
+    while (is_too_far_behind(seed)) ++seed.next_data;  // it cannot say that it is too much
     send_to_seed(now, seed, to);
     if (seed.next_data == log_.end()) continue;
     is_behind_for_seeds_ = true;
     if (takes_more(to.out)) wake_ = earliest(wake_, seed.budget.next_time());
   }
+}
+
+bool sender::is_too_far_behind(const known_peer& seed) const {
+  if (seed.next_data == log_.end()) return false;
+  const auto packets = log_.end() - seed.next_data;
+  const auto payloads = log_.end_offset() - log_.at(seed.next_data).offset;
+  return payloads + packets * (header_size + sizeof(send_log::record)) >
+         std::min(max_seed_backlog, log_.max_bytes() / 4);
 }
 
 void sender::send_to_seed(time_point now, known_peer& seed, const surroundings& to) {
@@ -243,7 +249,7 @@ bool sender::leave_behind(time_point now, const surroundings& to) {
   bool left_some = false;
   to.ours.for_each([&](session& who) {
     auto* outgoing = who.outgoing();
-    if (outgoing == nullptr || outgoing->is_refused()) return;
+    if (outgoing == nullptr) return;
     if (outgoing->has_all(log_)) return outgoing->on_progress(now);
     // Who was left behind and has not moved since is not waited for a second time.
     const bool stands_still = who.was_left_behind && outgoing->floor() == outgoing->first();
@@ -265,7 +271,7 @@ void sender::trim(time_point now, const surroundings& to) {
   auto needed = log_.end();
   const auto look_at = [&](const session& who) {
     const auto* outgoing = who.outgoing();
-    if (outgoing != nullptr && !outgoing->is_refused()) needed = std::min(needed, outgoing->floor());
+    if (outgoing != nullptr) needed = std::min(needed, outgoing->floor());
   };
   to.ours.for_each(look_at);
   for (const auto& seed : to.seeds) {
@@ -283,7 +289,7 @@ deadline sender::return_by(time_point now, const surroundings& to) const {
   deadline latest;
   to.ours.for_each_retired([&](const session& who) {
     const auto until = *who.retired_at + keeps_for_return;
-    const bool may = who.outgoing() != nullptr && !who.outgoing()->is_refused() && !who.said_goodbye && now < until;
+    const bool may = who.outgoing() != nullptr && !who.said_goodbye && now < until;
     if (may) latest = std::max(latest.value_or(until), until);
   });
   to.ours.for_each([&](const session& who) {

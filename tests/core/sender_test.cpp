@@ -180,6 +180,25 @@ TEST_F(sender_test, a_seed_peer_gets_no_more_than_its_budget_and_holds_up_nobody
   EXPECT_GT(bytes[1], 5'000'000U);
 }
 
+TEST_F(sender_test, tiny_packets_that_wait_for_a_seed_peer_do_not_fill_the_log) {
+  begin(input_mode::lines, 0);
+  seeds = {seed(true, 1)};
+  direct_peer("dave", 4, 44);
+  std::string lines;
+  while (lines.size() < 50'000) lines += "x\n";
+  std::size_t most = 0;
+  for (auto now = start; from_stdin->packets() < 100'000; now += 1ms) {
+    ASSERT_LT(now, start + 1min);
+    if (from_stdin->wants_input()) type(lines);
+    pump(now);
+    out.consume(out.size());
+    acknowledge(now + 100us);
+    most = std::max(most, from_stdin->log().held_bytes());
+  }
+  EXPECT_GT(most, 3U << 20) << "it is behind";
+  EXPECT_LT(most, 6U << 20);
+}
+
 TEST_F(sender_test, where_everyone_is_a_seed_peer_stdin_is_read_as_fast_as_they_may_have_it) {
   begin(input_mode::bytes, 80'000'000);
   seeds = {seed(true, 1)};
