@@ -2,6 +2,7 @@
 #pragma once
 
 #include "nat/bytes.hpp"
+#include "nat/stream_limits.hpp"
 
 #include <algorithm>
 #include <cstddef>
@@ -30,7 +31,7 @@ class input_splitter {
   static constexpr std::size_t max_chunk = 65'536;
   static constexpr std::size_t max_buffered = 2 * max_chunk;
   // Bytes of one record: a receiver keeps it whole until it is written. A longer line goes on as another record.
-  static constexpr std::size_t max_record = 16U << 20;
+  static constexpr std::size_t max_record = nat::max_record;
   // No payload is larger than a UDP datagram, and a piece must never wait for more than `wants_input` lets in.
   static constexpr std::size_t largest_payload = 65'507;
 

@@ -32,7 +32,8 @@ class receiver {
   // Records that are not whole and fill more than a window hold memory that nothing but their end frees. So many of
   // them have a place, and whoever is silent for so long loses it to the next: so no set of them holds all for ever.
   static constexpr std::size_t max_large = 3;
-  static constexpr std::size_t record_margin = 128U << 10;  // two datagrams of the largest size
+  // Bytes that the window of one is larger by: two datagrams of the largest size.
+  static constexpr std::size_t record_margin = 128U << 10;
   static constexpr duration silence = std::chrono::seconds(10);
 
   /// `memory`: bytes that all inboxes together may hold.
@@ -58,10 +59,8 @@ class receiver {
   /// A record that fills more than its window, and cannot be written before it is whole, may be so large: a quarter of
   /// the memory.
   std::size_t largest_record() const { return std::min(max_record, std::bit_floor(memory_ / 4)); }
-  std::size_t large_records() const { return holders_.size(); }  ///< against `max_large`
 
   std::size_t unsealed_bytes() const { return unsealed_.size(); }  ///< against `max_unsealed`
-  std::size_t queued() const { return queue_.size(); }             ///< peers
   /// Whether all that is in order is written.
   bool drained() const { return !has_output() && handed_out_ == written_; }
 
@@ -73,7 +72,10 @@ class receiver {
     std::uint64_t offset = 0;
   };
 
+  bool holds_large(const session& who) const { return std::ranges::find(holders_, who.id()) != holders_.end(); }
+  std::size_t free_memory(const session_table& all) const;
   bool may_hold_large(time_point now, const session& who, session_table& all);
+  bool gives_up_place(time_point now, sender_id id, session_table& all);
   bool write_some_of(session& who, std::vector<std::uint8_t>& out);
   void put_mark(const std::vector<std::uint8_t>& out, session& who, std::uint64_t offset);
 

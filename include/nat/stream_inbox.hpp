@@ -27,7 +27,7 @@ class stream_inbox {
  public:
   // What one peer may have under way at first; less where there are very many of them.
   static constexpr std::size_t first_window = 256U << 10;
-  static constexpr std::size_t least_window = 16U << 10;
+  static constexpr std::size_t least_window = 4U << 10;
   static constexpr std::size_t largest_window = 32U << 20;
   // Of a stream of bytes: what follows the last newline is written when nothing has come for so long.
   static constexpr duration quiet = std::chrono::milliseconds(100);
@@ -75,7 +75,8 @@ class stream_inbox {
 
   // ---- output
 
-  /// A record that is whole, in two parts, the second mostly empty; holds until `take_record`.
+  /// A record that is whole, in two parts, the second mostly empty; holds until `take_out`, and longer while it is
+  /// pinned.
   struct record {
     byte_view first;
     byte_view second;
@@ -95,9 +96,10 @@ class stream_inbox {
   }
   /// All up to this offset is written.
   void on_written(time_point now, std::uint64_t offset);
-  /// Whether a record that is not whole fills more than the first window, and so holds what others may need.
+  bool is_pinned() const { return is_pinned_; }
+  /// Whether a record that is not whole fills more than half the first window, and so holds what others may need.
   bool is_stuck() const;
-  /// At `next_deadline`: nothing has followed for a while.
+  /// At `next_deadline`: whether nothing has followed an unfinished line for a while.
   bool is_quiet() const { return is_quiet_; }
   void on_time(time_point now) { is_quiet_ = is_quiet_ || (is_tail() && now >= last_arrival_ + quiet); }
 
@@ -112,7 +114,10 @@ class stream_inbox {
   void set_window(std::size_t window) { window_ = window; }
   /// A record that is larger is written in parts.
   void set_largest_record(std::size_t bytes) { largest_record_ = bytes; }
-  /// Throws away what is not on its way to stdout: others need the memory. It is to be sent again.
+  /// Nothing more is expected soon: gives its memory back, if it holds nothing.
+  void release();
+  /// Throws away what is not on its way to stdout: others need the memory. It is to be sent again. Not while it is
+  /// pinned.
   void revoke(time_point now);
   time_point last_arrival() const { return last_arrival_; }
   /// The sender comes near to what it may send, and stdout is not what it waits for.

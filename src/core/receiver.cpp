@@ -40,6 +40,7 @@ void receiver::next_output(std::vector<std::uint8_t>& out, session_table& sessio
     auto* who = sessions.by_sender_or_retired(queue_.front());
     if (who == nullptr) {  // forgotten
       queue_.pop_front();
+      if (formatter_.busy()) out.push_back('\n');  // what is next does not go on with its line
       formatter_ = record_formatter(mode_);
       continue;
     }
@@ -100,48 +101,56 @@ void receiver::on_written(time_point now, std::size_t bytes, session_table& sess
 
 // ---- memory
 
+/// What no window takes up. Where records are written whole, the places for large ones are not free.
+std::size_t receiver::free_memory(const session_table& all) const {
+  const auto places = mode_ == output_mode::raw ? 0 : max_large * (largest_record() + record_margin);
+  auto taken = places;
+  all.for_each([&](const session& each) {
+    if (each.inbox().has_begun() && !holds_large(each)) taken += each.inbox().window();
+  });
+  all.for_each_retired([&](const session& each) { taken += each.inbox().held_bytes(); });
+  return memory_ - std::min(memory_, taken);
+}
+
 void receiver::admit(session& who, const session_table& all) const {
   if (who.inbox().has_begun()) return;
-  const auto share = std::bit_floor(memory_ / 8 / std::max<std::size_t>(1, all.size()));
+  const auto share = std::bit_floor(free_memory(all) / 8);
   who.inbox().set_window(std::clamp(share, stream_inbox::least_window, stream_inbox::first_window));
   who.inbox().set_largest_record(largest_record());
 }
 
 void receiver::grant(time_point now, session& who, session_table& all) {
   auto& inbox = who.inbox();
-  const bool writes_records = mode_ != output_mode::raw;
-  if (writes_records && inbox.is_stuck()) {
-    if (!may_hold_large(now, who, all)) return;
+  if (mode_ != output_mode::raw && inbox.is_stuck() && may_hold_large(now, who, all)) {
     const auto largest = largest_record() + record_margin;
-    return inbox.set_window(std::max(inbox.window(), std::min(inbox.window() * 2, largest)));
+    inbox.set_window(std::max(inbox.window(), std::min(inbox.window() * 2, largest)));
+  } else if (inbox.wants_wider() && !holds_large(who)) {
+    const auto wider = std::min(inbox.window() * 2, stream_inbox::largest_window);
+    if (wider - inbox.window() <= free_memory(all)) inbox.set_window(wider);
   }
-  if (std::erase(holders_, who.id()) > 0) inbox.set_window(std::min(inbox.window(), stream_inbox::first_window));
-  if (!inbox.wants_wider()) return;
-  const auto shared = writes_records ? memory_ / 4 : memory_;
-  std::size_t granted = 0;
-  all.for_each([&](const session& each) {
-    const bool holds_large = std::ranges::find(holders_, each.id()) != holders_.end();
-    if (!holds_large && each.inbox().has_begun()) granted += each.inbox().window();
-  });
-  const auto wider = std::min(inbox.window() * 2, stream_inbox::largest_window);
-  if (granted - inbox.window() + wider <= shared) inbox.set_window(wider);
 }
 
-/// Whether it has a place for a large record, or gets one: a free one, or that of somebody who is silent.
+/// Whether it has a place for a large record, or gets one: a free one, or that of somebody whose record is whole or who
+/// is silent.
 bool receiver::may_hold_large(time_point now, const session& who, session_table& all) {
-  if (std::ranges::find(holders_, who.id()) != holders_.end()) return true;
-  std::erase_if(holders_, [&](sender_id id) {
-    auto* holder = all.by_sender_or_retired(id);
-    if (holder == nullptr) return true;
-    const bool is_silent = holder->inbox().is_stuck() && now - holder->inbox().last_arrival() >= silence;
-    if (!is_silent) return false;
-    holder->inbox().set_window(stream_inbox::first_window);
-    holder->inbox().revoke(now);
-    if (!holder->retired_at) all.reschedule(now, *holder);
-    return true;
-  });
+  if (holds_large(who)) return true;
+  if (holders_.size() == max_large) {
+    std::erase_if(holders_, [&](sender_id id) { return gives_up_place(now, id, all); });
+  }
   if (holders_.size() == max_large) return false;
   holders_.push_back(who.id());
+  return true;
+}
+
+bool receiver::gives_up_place(time_point now, sender_id id, session_table& all) {
+  auto* holder = all.by_sender_or_retired(id);
+  if (holder == nullptr) return true;
+  auto& inbox = holder->inbox();
+  const bool is_silent = now - inbox.last_arrival() >= silence;
+  if (inbox.is_pinned() || (inbox.is_stuck() && !is_silent)) return false;
+  inbox.set_window(std::min(inbox.window(), stream_inbox::first_window));
+  if (inbox.is_stuck()) inbox.revoke(now);
+  if (!holder->retired_at) all.reschedule(now, *holder);
   return true;
 }
 

@@ -36,6 +36,7 @@ void session_table::remove(time_point now, std::string_view name) {
   unschedule(who);
   by_tag_.erase(who.tag());
   who.retired_at = now;
+  who.inbox().release();
   if (who.is_fresh()) retire(std::move(found->second));
   by_name_.erase(found);
 }

@@ -13,8 +13,8 @@
 namespace nat {
 namespace {
 
-constexpr std::size_t first_capacity = 4096;
-constexpr std::size_t first_slots = 64;
+constexpr std::size_t first_capacity = 4096;  // bytes: a few packets; more when they come
+constexpr std::size_t first_slots = 64;       // packets
 
 }  // namespace
 
@@ -273,7 +273,14 @@ void stream_inbox::on_written(time_point now, std::uint64_t offset) {
 
 // ---- memory
 
+void stream_inbox::release() {
+  if (highest_ > taken_ || is_pinned_) return;
+  ring_.reset();
+  capacity_ = 0;
+}
+
 void stream_inbox::revoke(time_point now) {
+  assert(!is_pinned_);
   // A packet that is taken out in part stays.
   const bool is_in_part = is_here(first_) && of(first_).is_here && of(first_).offset < taken_;
   const auto from = is_in_part ? first_ + 1 : first_;
