@@ -11,8 +11,8 @@
 //   loss.
 // - A probe, or startup, that raises what is delivered goes on in spite of losses (`gaining_growth`). Else a latecomer
 //   stops at the first packets that the others' full queue drops, and takes a minute to come to its share.
-// - The window of startup is 2.4 bandwidth-delay products, not 2, for the latecomer again: against one that has the path
-//   and two of them in flight, its startup comes to rest early.
+// - The window of startup is 2.4 bandwidth-delay products, not 2, for the latecomer again: against one that has the
+//   path and two of them in flight, its startup comes to rest early.
 // - A path that has become much slower is believed after a few rounds (`slower_rounds`), not after two probing cycles.
 // - Bounds leave a burst in flight (`bounded_quanta`), or late acknowledgements stop a path of 50 microseconds.
 // - After too many losses packets are conserved for a round, as earlier versions of the draft did.

@@ -10,9 +10,9 @@
 //   signals      on_signal        ->  peer::leave           :
 //   who asks     status_          ->  peer::status          :
 //
-// A byte from stdin goes pump_input, peer::on_input, sender::pump, outbox, send_datagrams (or relay_queue,
+// A byte from stdin goes pump_input, peer::on_input, sender::pump, send_log, outbox, send_datagrams (or relay_queue,
 // coordinator_link::send_waiting); on the other side pump_network (or coordinator_link::converse), peer::on_datagram,
-// session, receiver, pump_output. Time is read here and in coordinator_link, nowhere else.
+// session, stream_inbox, receiver, pump_output. Time is read here and in coordinator_link, nowhere else.
 #include "run.hpp"
 
 #include "nat/net/clock.hpp"

@@ -43,13 +43,13 @@ struct seen_packet {
 /// One engine and its place in the network.
 struct v2_host {
   std::string name;
-  endpoint address;                      ///< where its datagrams come from, and where it gets them
+  endpoint address;  ///< where its datagrams come from, and where it gets them
   std::optional<nat_behavior> nat = nat_behavior{};
   std::unique_ptr<peer> engine;
   plain_random random{1};
-  peer_id id = 0;                        ///< 0: not connected
-  bool v2 = true;                        ///< else a client of section 1, which the test speaks for
-  std::vector<candidate> candidates;     ///< as the coordinator lists it
+  peer_id id = 0;                     ///< 0: not connected
+  bool v2 = true;                     ///< else a client of section 1, which the test speaks for
+  std::vector<candidate> candidates;  ///< as the coordinator lists it
   std::optional<nat_behavior> announced_nat;
   std::string output;
   std::vector<note> notes;
@@ -64,8 +64,8 @@ class v2_network : public testing::Test {
   peer_id last_id = 0;
   std::uint64_t version = 1;
   bool relay_works = true;
-  bool lists_changes = true;             ///< the coordinator tells what peers announce
-  std::set<std::string> unread;          ///< whose stdout nobody reads
+  bool lists_changes = true;     ///< the coordinator tells what peers announce
+  std::set<std::string> unread;  ///< whose stdout nobody reads
   duration direct_delay = 5ms;
   duration relay_delay = 20ms;
   /// Whether the network carries this datagram.
@@ -163,8 +163,8 @@ class v2_network : public testing::Test {
       if (host->candidates.empty()) continue;
       const auto& where = host->candidates.front().address;
       text += (text.back() == '[' ? "" : ",");
-      text += R"({"ip":")" + where.ip.to_string() + R"(","port":)" + std::to_string(where.port) + R"(,"name":")" + name +
-              R"(","last_seen":1656829882876})";
+      text += R"({"ip":")" + where.ip.to_string() + R"(","port":)" + std::to_string(where.port) + R"(,"name":")" +
+              name + R"(","last_seen":1656829882876})";
     }
     text += "]}";
     to.engine->on_coordinator(now, wall, events::text{text});
@@ -176,7 +176,8 @@ class v2_network : public testing::Test {
   }
   void on_section_1_join(v2_host& who) {
     who.id = ++last_id;
-    who.candidates = {{*who.engine->registration_request(coordinator_command::join).address, candidate_kind::reflexive, false}};
+    who.candidates = {
+        {*who.engine->registration_request(coordinator_command::join).address, candidate_kind::reflexive, false}};
     who.engine->on_coordinator(now, wall, events::joined{});
     tell_all({.joined = {listed(who)}}, &who);
     send_lists();

@@ -22,6 +22,8 @@ class NatpeerUsageTest(ProgramTest):
                       ["--advertise", "0.0.0.0:1"], ["--bind", "no address"], ["--ping-interval", "never"],
                       ["--ping-interval", "0"], ["--wait", "-1"], ["--wait", "many"],
                       ["--input", "words"], ["--output", "xml"], ["--quit-on-eof=soon"],
+                      ["--quit-on-eof", "--quit-on-end"], ["--slow-peer", "soon"], ["--slow-peer", "wait=x"],
+                      ["--memory", "1M"], ["--memory", "64X"], ["--from", "a\nb"],
                       ["--log-level", "loud"], ["--rate", "0"], ["--config", "/nonexistent"],
                       ["--name", "n" * 129], ["--topic", ""], ["--topic", "t" * 256], ["--name", "a\nb"],
                       ["--topic", b"\xff"]):
