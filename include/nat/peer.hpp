@@ -229,6 +229,7 @@ class peer {
   bool is_heard(time_point now, std::string_view name, bool doubtful) const;
   bool is_no_peer(const roster_entry& entry) const;
   void on_v2_message(time_point now, std::string_view message);
+  void reject_list(time_point now, std::error_code why, std::string_view message);
   void handle(time_point now, const v2::welcome& message);
   void handle(time_point now, const v2::snapshot& message);
   void handle(time_point now, const v2::delta& message);

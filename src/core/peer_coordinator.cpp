@@ -35,7 +35,7 @@ void peer::on_coordinator(time_point now, unix_millis wall, const coordinator_ev
 
 void peer::on_list(time_point now, std::string_view message) {
   const auto list = decode_roster(message);
-  if (!list) return notes_.push(now, {.kind = note_kind::list_rejected, .text = list.error().message()});
+  if (!list) return reject_list(now, list.error(), message);
   if (list->skipped > 0) notes_.push(now, {.kind = note_kind::entries_skipped, .text = std::to_string(list->skipped)});
   take_seeds(now, *list, std::exchange(list_is_first_, false));
 }
@@ -90,7 +90,14 @@ void peer::on_v2_message(time_point now, std::string_view message) {
   const auto decoded = decode_server_message(message);
   if (decoded) return std::visit([&](const auto& what) { handle(now, what); }, *decoded);
   if (decoded.error() == errc::unknown_type) return;  // of a later natcoord
-  notes_.push(now, {.kind = note_kind::list_rejected, .text = decoded.error().message()});
+  reject_list(now, decoded.error(), message);
+}
+
+void peer::reject_list(time_point now, std::error_code why, std::string_view message) {
+  constexpr std::size_t shown = 100;  // bytes: enough to tell what it was
+  const bool whole = message.size() <= shown;
+  notes_.push(now, {.kind = note_kind::list_rejected,
+                    .text = why.message() + ": " + std::string(message.substr(0, shown)) + (whole ? "" : " …")});
 }
 
 void peer::handle(time_point now, const v2::welcome& message) {

@@ -258,8 +258,12 @@ struct ws_client::connection_of final : connection {
   }
 
   asio::awaitable<message> next() override {
-    buffer.consume(buffer.size());
-    const auto [error, size] = co_await stream.async_read(buffer, await);
+    error_code error;
+    do {
+      buffer.consume(buffer.size());
+      error = std::get<0>(co_await stream.async_read(buffer, await));
+      // Beast's closing handshake reads frames by itself, and then says of our message what it knows of the next one.
+    } while (!error && closing);
     const auto& why = stream.reason();
     // Our own closing handshake aborts the read when the server's answer is there.
     const bool answered = waiting.close && why.code != websocket::close_code::none;

@@ -101,6 +101,26 @@ TEST_F(ws_client_test, closes_with_1000_and_ends_with_the_answer) {
   EXPECT_EQ(loop.finish(std::move(end)), "closed 1000 ");
 }
 
+TEST_F(ws_client_test, takes_no_message_for_one_of_another_kind_while_it_closes) {
+  hand_made_server server(loop.io);
+  std::shared_ptr<ws_peer> peer;
+  const auto client = joined_client(server, peer);
+  loop.finish(peer->write(server_frame(opcodes::text, "one") + server_frame(opcodes::binary, "two") +
+                          server_frame(opcodes::text, "three") +
+                          server_frame(opcodes::close,
+                                       "\x03\xe8"
+                                       "bye")));
+  EXPECT_EQ(loop.finish(next(*client)), "text one");
+  const auto close_and_read = [&]() -> asio::awaitable<std::string> {
+    client->close();
+    co_return co_await next(*client);
+  };
+  auto waiting = loop.start(close_and_read());
+  EXPECT_EQ(loop.finish(peer->read_frame()).first, opcodes::close);
+  peer.reset();
+  EXPECT_EQ(loop.finish(std::move(waiting)), "closed 1000 bye");
+}
+
 TEST_F(ws_client_test, tells_why_the_server_closed) {
   const std::vector<std::pair<std::string, std::string>> closes = {
       {std::string("\x03\xf0", 2) + "replaced", "closed 1008 replaced"},
