@@ -37,6 +37,9 @@ class delivery {
   /// `first`: the first packet that is for the peer; it has nothing yet.
   delivery(std::uint64_t first, std::uint64_t offset, std::uint64_t seed);
 
+  /// Nothing below this number is sent any more: it is too late for it. The peer is to be told.
+  void skip_to(std::uint64_t number, std::uint64_t offset);
+
   std::uint64_t first() const { return first_; }
   std::uint64_t first_offset() const { return first_offset_; }
 
@@ -164,6 +167,7 @@ class delivery {
   duration burst_time() const;
   std::uint64_t pace() const;
 
+  std::uint64_t origin_;  ///< `first_` at the beginning
   std::uint64_t first_;
   std::uint64_t first_offset_;
   std::vector<sent> ring_;
@@ -189,6 +193,7 @@ class delivery {
   std::uint64_t floor_;
   time_point progress_at_{};
   bool is_known_there_ = false;
+  bool has_limit_ = false;  ///< it has said how much it takes
   deadline told_at_;
   time_point heard_at_{};           ///< when it last said something, or was asked to
   int questions_ = 0;               ///< in a row, while it has written nothing

@@ -56,7 +56,9 @@ struct peer_config {
   bool quit_on_end = false;             ///< read no stdin, and end when all senders have ended and it is written
   duration slow_peer = std::chrono::minutes(5);  ///< who gets no further for so long is left behind
   bool drops_slow_peers = false;                 ///< it is, as soon as others wait for it
-  std::string from;                              ///< only what this peer sends is written; empty: all of them
+  std::size_t replay = 0;  ///< bytes of our stream, as packets, that are kept for who comes later; beside `memory`
+  duration live{};         ///< what is older is not sent any more, nor written there; 0: everything is
+  std::string from;        ///< only what this peer sends is written; empty: all of them
   std::uint64_t rate = 0;  ///< bit/s to each peer at most, headers included; 0: what its path carries
   std::uint64_t seed_rate = default_seed_rate;
   std::size_t memory = 64U << 20;  ///< bytes of our stream that are kept, and as many of what others send

@@ -24,7 +24,8 @@ class send_log {
     const std::uint8_t* at = nullptr;
     std::uint64_t offset = 0;  ///< in the stream, of the payload
     std::uint32_t size = 0;    ///< with the header
-    std::uint32_t payload = 0;
+    std::uint16_t payload = 0;
+    bool begins = true;  ///< a record, or one that is no record's part
     std::uint64_t end_offset() const { return offset + payload; }
   };
 
@@ -38,13 +39,22 @@ class send_log {
 
   bool has_room(std::size_t size) const { return held_ + size + sizeof(record) <= max_bytes_; }
   /// A packet of `payload` bytes behind a header of `header` bytes, to be filled at once. Requires `has_room`.
-  byte_span append(std::size_t header, std::size_t payload);
+  /// `continues`: its record goes on in the next one.
+  byte_span append(std::size_t header, std::size_t payload, bool continues = false);
 
   const record& at(std::uint64_t number) const { return records_[dropped_ + (number - begin_)]; }
   byte_view packet(std::uint64_t number) const { return {at(number).at, at(number).size}; }
+  /// Where a stream may begin that is to have what is kept from `number` on, and records whole: the first record that
+  /// begins there. Where none has begun since: the one that goes on, if its beginning is kept.
+  std::uint64_t entry(std::uint64_t number) const;
+  /// From this number on no less than `bytes` are kept, if there is so much.
+  std::uint64_t last(std::size_t bytes) const;
+  /// Of the packet with this number, which is kept, or of the next one.
+  std::uint64_t offset_of(std::uint64_t number) const { return number == end() ? end_offset_ : at(number).offset; }
 
-  /// Everything below this number is done with: nobody refers to it any more.
-  void trim(std::uint64_t first);
+  /// Everything below this number is done with: nobody refers to it any more. What is kept still takes up no less than
+  /// `keep` bytes, if there is so much.
+  void trim(std::uint64_t first, std::size_t keep = 0);
 
   std::size_t held_bytes() const { return held_; }
   std::size_t max_bytes() const { return max_bytes_; }
@@ -63,6 +73,7 @@ class send_log {
   std::size_t held_ = 0;
   std::uint64_t begin_ = 1;
   std::uint64_t end_offset_ = 0;
+  bool next_begins_ = true;  ///< a record
   std::vector<record> records_;
   std::size_t dropped_ = 0;  ///< of `records_`, from the front
   std::deque<chunk> chunks_;

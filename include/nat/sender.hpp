@@ -18,6 +18,7 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <deque>
 #include <functional>
 #include <span>
 #include <utility>
@@ -37,6 +38,8 @@ class sender {
     std::size_t log_bytes = 64U << 20;
     duration slow_peer = std::chrono::minutes(5);  ///< without progress: it is left behind
     bool drops_slow_peers = false;                 ///< it is, once the log is full
+    std::size_t replay_bytes = 0;                  ///< of the log, beside `log_bytes`, for who comes later
+    duration live{};                               ///< what is older is not sent any more; 0: everything is
   };
 
   sender(input_mode mode, const limits& bounds);
@@ -60,8 +63,8 @@ class sender {
   void on_input(byte_view chunk) { splitter_.push(chunk); }
   void on_input_end() { splitter_.end(); }
   void on_peers_changed(time_point now, std::span<const start_gate::awaited> peers) { gate_.update(now, peers); }
-  /// This peer takes our DATA from now on.
-  void start_stream(time_point now, session& who, random_source& random) const;
+  /// This peer takes our DATA from now on, and some of what was before, if that is kept for it.
+  void start_stream(time_point now, session& who, random_source& random);
 
   /// Puts what may be sent now into `out` and the relay's queue, for each who may have it.
   void pump(time_point now, const surroundings& to);
@@ -76,7 +79,7 @@ class sender {
   bool finished() { return splitter_.finished(); }
   bool has_sealed_end() const { return end_is_sealed_; }
   /// Whether somebody lacks something.
-  bool is_awaited() const { return !log_.empty(); }
+  bool is_awaited() const { return needed_ != log_.end(); }
   /// Whether a seed peer is still to be sent something.
   bool is_behind_for_seeds() const { return is_behind_for_seeds_; }
   /// Whether the relay's queue is what something waits for.
@@ -103,9 +106,13 @@ class sender {
   static constexpr std::size_t max_seed_backlog = 4U << 20;
   /// What was sent takes up room, too, until all of it is.
   static bool takes_more(const outbox& out) { return out.size() < max_waiting && out.has_room(0, 1); }
+  // Of `--live`: packets of so long are dropped together.
+  static constexpr int live_steps = 16;
   bool is_idle();
+  void drop_late(time_point now, const surroundings& to);
+  void seal_at_once(time_point now, const surroundings& to);
   void choose_recipients(time_point now, const surroundings& to);
-  void send(time_point now, const surroundings& to);
+  void send(time_point now, std::uint64_t first_new, const surroundings& to);
   bool make_packet(const surroundings& to);
   bool send_burst(time_point now, const recipient& one, const surroundings& to);
   void send_relayed(time_point now, const surroundings& to);
@@ -127,6 +134,16 @@ class sender {
   std::uint64_t rate_;
   duration slow_peer_;
   bool drops_slow_peers_;
+  std::size_t replay_;
+  duration live_;
+  std::uint64_t needed_ = 1;  ///< what is below this number nobody lacks
+  /// With `--live`: packets from this number on, up to the next one's, were made then or a little later.
+  struct age {
+    time_point at{};
+    std::uint64_t from = 0;
+  };
+  std::deque<age> ages_;
+  std::uint64_t late_below_ = 1;
   // Seed peers never get more than this. While there are no others, stdin waits, and nothing has to be dropped.
   pacer seed_pacer_;
   bool end_is_sealed_ = false;

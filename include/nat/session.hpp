@@ -54,6 +54,8 @@ class session {
   // to tell them. While something may still lead to it that is put off.
   static constexpr duration silence_told_after = std::chrono::seconds(10);
   static constexpr duration silence_asked_again = std::chrono::seconds(1);
+  // Of gaps in its stream the user is told so often at most: a live stream may have many.
+  static constexpr duration gap_spacing = std::chrono::seconds(1);
 
   session(std::string name, const name_tag& tag, time_point now)
       : name_(std::move(name)), tag_(tag), since_(now), listed_since_(now), silence_due_(now) {}
@@ -89,8 +91,10 @@ class session {
   bool is_sender() const { return inbox_.packets() > 0 || will_end; }
   /// Whether all of its stream is written, from its first byte on.
   bool is_finished() const { return inbox_.has_ended() && inbox_.is_drained(); }
-  /// It says where its stream begins for us, or goes on. Returns how many packets that were awaited will not come.
-  std::uint64_t on_stream(time_point now, const ping_stream& what);
+  /// It says where its stream begins for us, or goes on; `is_live`: what is before that, and not written, is too late.
+  void on_stream(time_point now, const ping_stream& what, bool is_live);
+  /// Packets that the user is to be told of now: they were awaited and will not be written. 0: none.
+  std::uint64_t take_gap(time_point now);
 
   path_set& paths() { return paths_; }
   const path_set& paths() const { return paths_; }
@@ -137,7 +141,7 @@ class session {
   const std::optional<endpoint>& seen_as() const { return seen_as_; }
 
   deadline next_deadline() const {
-    return earliest(earliest(paths_.next_deadline(), inbox_.next_deadline()), silence_due_);
+    return earliest(earliest(paths_.next_deadline(), inbox_.next_deadline()), earliest(silence_due_, gap_due_));
   }
   /// Asked after each choice of a path. True once where nothing has led to it for a while; `is_trying`: something still
   /// may, so that it is not told yet.
@@ -199,6 +203,9 @@ class session {
   stream_inbox inbox_{stream_inbox::least_window};
   std::uint64_t data_floor_ = 0;
   std::uint64_t lost_ = 0;
+  std::uint64_t told_lost_ = 0;  ///< of them, what the user was told of
+  deadline gap_due_;             ///< when that is to be told
+  deadline gap_told_at_;
   std::optional<endpoint> seen_as_;
   bool is_cut_off_ = false;  ///< nothing leads to it
   deadline silence_due_;     ///< when that is to be told, or is to be found out

@@ -52,6 +52,10 @@ class stream_inbox {
   /// beginning.
   std::uint64_t begin(time_point now, std::uint64_t number, std::optional<std::uint64_t> offset);
 
+  /// What is in order before this offset, at which a packet begins, and is not on its way to stdout, is too late to be
+  /// written. Returns how many packets that are.
+  std::uint64_t drop_late(std::uint64_t offset);
+
   // ---- packets
 
   enum class verdict : std::uint8_t {
@@ -178,6 +182,7 @@ class stream_inbox {
   void skip_to(std::uint64_t number, std::uint64_t offset);
   void move_up(std::uint64_t by);
   void jump_out(std::uint64_t offset);
+  void drop_cut_record();
   void start_at(std::uint64_t offset);
   std::uint64_t out_end() const { return gaps_.empty() ? in_order_ : gaps_.front().from; }
   std::optional<std::uint64_t> newline_before(std::uint64_t from, std::uint64_t to) const;

@@ -26,7 +26,8 @@ duration time_of(std::uint64_t bytes, std::uint64_t rate) {
 }  // namespace
 
 delivery::delivery(std::uint64_t first, std::uint64_t offset, std::uint64_t seed)
-    : first_(first),
+    : origin_(first),
+      first_(first),
       first_offset_(offset),
       ring_(first_ring),
       base_(first),
@@ -36,6 +37,32 @@ delivery::delivery(std::uint64_t first, std::uint64_t offset, std::uint64_t seed
       limit_(offset + stream_initial_window),
       written_(offset),
       floor_(first) {}
+
+void delivery::skip_to(std::uint64_t number, std::uint64_t offset) {
+  assert(number >= first_);
+  const auto sent_end = std::min(number, next_);
+  for (auto each = base_; each < sent_end; ++each) {
+    if (of(each).is != state::lost) continue;
+    remove(lost_, each);
+    of(each).is = state::received;
+  }
+  // What is on its way counts until something is known of it, unless that lasts too long.
+  for (; base_ < sent_end && number - base_ > stream_window_packets; ++base_) {
+    if (of(base_).is != state::in_flight) continue;
+    remove(flying_, base_);
+    in_flight_ -= of(base_).size;
+  }
+  if (base_ == next_) base_ = next_ = std::max(next_, number);
+  for (; next_ < number; ++next_) {
+    if (next_ - base_ == ring_.size()) grow();
+    of(next_) = sent{.is = state::received};
+  }
+  first_ = number;
+  first_offset_ = offset;
+  floor_ = std::max(floor_, number);
+  is_known_there_ = false;
+  told_at_.reset();
+}
 
 // ---- lists within the ring
 
@@ -127,7 +154,7 @@ std::optional<std::uint64_t> delivery::next(time_point now, const send_log& log)
     if (fits_limits(record.payload, record.offset) && may_send(now, record.size)) return next_;
   }
   // A probe: the newest that is out (RFC 8985, 7.3).
-  if (probing_ && has_path_ && flying_.newest != 0) return flying_.newest;
+  if (probing_ && has_path_ && flying_.newest >= first_) return flying_.newest;
   return std::nullopt;
 }
 
@@ -264,15 +291,18 @@ delivery::ack_result delivery::on_ack(time_point now, std::uint64_t number, cons
                                       std::uint8_t flags, const send_log& log) {
   ack_result result;
   if ((flags & ping_acknowledgement::unknown) != 0) {
-    is_known_there_ = false;
+    is_known_there_ = has_limit_ = false;
     told_at_.reset();
     return result;
   }
   // It may have more than was sent to it: packets are the same for all, and a relay may be generous.
-  const bool is_possible = ack.next >= first_ && ack.next <= log.end() && ack.unwritten <= ack.limit;
+  const bool is_possible = ack.next >= origin_ && ack.next <= log.end() && ack.unwritten <= ack.limit;
   if (!is_possible || number < ignore_below_) return result;
   // What it gives room to counts from the first time it says so; it may not know yet where the stream begins.
-  if (!std::exchange(is_known_there_, true) && ack.limit > first_offset_) limit_ = ack.limit;
+  if (ack.next >= first_) {
+    is_known_there_ = true;
+    if (!std::exchange(has_limit_, true) && ack.limit > first_offset_) limit_ = ack.limit;
+  }
   heard_at_ = now;
   if ((flags & ping_acknowledgement::revoked) != 0 && ack.next < base_ && ack.next >= floor_) {
     ignore_below_ = number;
@@ -334,9 +364,13 @@ void delivery::lose(time_point now, std::uint64_t number, bool is_congestion) {
   auto& one = of(number);
   remove(flying_, number);
   in_flight_ -= one.size;
-  one.is = state::lost;
-  append(lost_, number);
   ++lost_count_;
+  if (number < first_) {
+    one.is = state::received;  // too late to be sent again
+  } else {
+    one.is = state::lost;
+    append(lost_, number);
+  }
   if (is_congestion && one.is_counted) path_.congestion.on_lost(now, one.cc, one.size);
 }
 

@@ -37,7 +37,9 @@ peer::peer(peer_config config, random_source& random)
                               .wait_for = config_.wait_for,
                               .log_bytes = config_.memory,
                               .slow_peer = config_.slow_peer,
-                              .drops_slow_peers = config_.drops_slow_peers}),
+                              .drops_slow_peers = config_.drops_slow_peers,
+                              .replay_bytes = config_.replay,
+                              .live = config_.live}),
       receiver_(config_.output, config_.memory, config_.from),
       ping_pacer_(max_ping_rate, max_ping_burst) {}
 

@@ -66,8 +66,7 @@ void peer::on_stream(const arrival& how, session& who, const ping_header& ping) 
   // Who knows that we have all of it asks nothing: an answer would be confirmed again, and so on for ever.
   if (what.first == 0 || (who.is_finished() && what.confirmed >= who.inbox().written())) return;
   receiver_.admit(who, sessions_);
-  const auto missed = who.on_stream(how.now, what);
-  if (missed > 0) notes_.push(how.now, {.kind = note_kind::gap, .name = who.name(), .text = std::to_string(missed)});
+  who.on_stream(how.now, what, (ping.flags & ping_stream::live) != 0);
   receiver_.on_arrival(how.now, who);
   sessions_.reschedule(how.now, who);
 }
@@ -86,6 +85,7 @@ bool peer::tell_stream(time_point now, session& who, std::uint8_t flags) {
   header.body = what;
   header.flags = flags;
   if (config_.quit_on_eof) header.flags |= ping_stream::will_end;
+  if (config_.live != duration{}) header.flags |= ping_stream::live;
   return send_on_route(now, who, header);
 }
 

@@ -1,13 +1,15 @@
 #include "nat/send_log.hpp"
 
+#include <algorithm>
 #include <cassert>
+#include <cstdint>
 #include <utility>
 
 namespace nat {
 
-byte_span send_log::append(std::size_t header, std::size_t payload) {
+byte_span send_log::append(std::size_t header, std::size_t payload, bool continues) {
   const auto size = header + payload;
-  assert(has_room(size) && size <= chunk_size);
+  assert(has_room(size) && size <= chunk_size && payload <= UINT16_MAX);
   if (chunk_size - used_ < size) {
     if (spare_.empty()) spare_.push_back(std::make_unique_for_overwrite<std::uint8_t[]>(chunk_size));
     chunks_.push_back({std::move(spare_.back()), 0});
@@ -18,15 +20,36 @@ byte_span send_log::append(std::size_t header, std::size_t payload) {
   into.last = end();
   auto* at = into.bytes.get() + used_;
   used_ += size;
-  records_.push_back({at, end_offset_, static_cast<std::uint32_t>(size), static_cast<std::uint32_t>(payload)});
+  records_.push_back({at, end_offset_, static_cast<std::uint32_t>(size), static_cast<std::uint16_t>(payload),
+                      std::exchange(next_begins_, !continues)});
   end_offset_ += payload;
   held_ += size + sizeof(record);
   return {at, size};
 }
 
-void send_log::trim(std::uint64_t first) {
+std::uint64_t send_log::entry(std::uint64_t number) const {
+  for (auto each = std::max(number, begin_); each < end(); ++each) {
+    if (at(each).begins) return each;
+  }
+  for (auto each = end(); !next_begins_ && each-- > begin_;) {
+    if (at(each).begins) return each;
+  }
+  return end();
+}
+
+std::uint64_t send_log::last(std::size_t bytes) const {
+  auto number = end();
+  for (std::size_t sum = 0; number > begin_ && sum < bytes;) sum += at(--number).size + sizeof(record);
+  return number;
+}
+
+void send_log::trim(std::uint64_t first, std::size_t keep) {
   assert(first <= end());
-  for (; begin_ < first; ++begin_, ++dropped_) held_ -= records_[dropped_].size + sizeof(record);
+  for (; begin_ < first; ++begin_, ++dropped_) {
+    const auto cost = records_[dropped_].size + sizeof(record);
+    if (held_ < keep + cost) break;
+    held_ -= cost;
+  }
   // Moved down once half of it is gone: each record is moved once at most, on average.
   if (dropped_ * 2 >= records_.size()) {
     records_.erase(records_.begin(), records_.begin() + static_cast<std::ptrdiff_t>(dropped_));

@@ -10,15 +10,19 @@ namespace nat {
 sender::sender(input_mode mode, const limits& bounds)
     : gate_(bounds.wait_for),
       splitter_(mode),
-      log_(bounds.log_bytes),
+      log_(bounds.log_bytes + bounds.replay_bytes),
       rate_(bounds.rate),
       slow_peer_(bounds.slow_peer),
       drops_slow_peers_(bounds.drops_slow_peers),
+      replay_(bounds.replay_bytes),
+      live_(bounds.live),
       seed_pacer_(bounds.rate == 0 ? bounds.seed_rate : std::min(bounds.rate, bounds.seed_rate)) {}
 
-void sender::start_stream(time_point now, session& who, random_source& random) const {
-  who.start_stream(log_.end(), log_.end_offset(), random.next_u64());
+void sender::start_stream(time_point now, session& who, random_source& random) {
+  const auto number = log_.entry(log_.last(replay_));
+  who.start_stream(number, log_.offset_of(number), random.next_u64());
   who.outgoing()->on_progress(now);
+  needed_ = std::min(needed_, number);
 }
 
 /// Its stream goes on there, with a gap.
@@ -40,7 +44,7 @@ const session* sender::take_left_behind() {
 /// Asked after every event: where nothing is to be sent it costs nothing, however many peers there are.
 bool sender::is_idle() {
   if (!gate_.is_open()) return true;
-  return log_.empty() && new_payload() == 0 && (end_is_sealed_ || !splitter_.finished());
+  return !is_awaited() && new_payload() == 0 && (end_is_sealed_ || !splitter_.finished());
 }
 
 /// Of the packet that comes next; 0: there is none, or no room for it.
@@ -53,23 +57,25 @@ void sender::pump(time_point now, const surroundings& to) {
   wake_.reset();
   waits_for_relay_ = false;
   if (is_idle()) return;
+  const auto first_new = log_.end();
+  if (live_ != duration{}) drop_late(now, to);
   trim(now, to);
-  if (leave_behind(now, to)) trim(now, to);
+  if (live_ == duration{} && leave_behind(now, to)) trim(now, to);
   choose_recipients(now, to);
   if (!has_ours_ && !has_seeds_) {
-    const auto until = return_by(now, to);
+    const auto until = live_ == duration{} ? return_by(now, to) : std::nullopt;
     wake_ = earliest(wake_, until);
     return until ? void() : discard(to);
   }
   reaches_nobody_ = false;
+  if (live_ != duration{}) seal_at_once(now, to);
   do {
-    send(now, to);
+    send(now, first_new, to);
   } while (splitter_.finished() && !end_is_sealed_ && make_packet(to));
   look_ahead(to);
 }
 
-void sender::send(time_point now, const surroundings& to) {
-  const auto first_new = log_.end();
+void sender::send(time_point now, std::uint64_t first_new, const surroundings& to) {
   for (bool moved = true; moved;) {
     moved = false;
     for (const auto& each : directs_) moved |= send_burst(now, each, to);
@@ -95,7 +101,8 @@ void sender::choose_recipients(time_point now, const surroundings& to) {
     if (outgoing == nullptr) return;
     has_ours_ = true;
     if (outgoing->floor() < log_.begin()) {  // it was away for longer than we keep what it lacks
-      skip(now, who, log_.begin(), log_.begin_offset(), to.random);
+      const auto number = log_.entry(log_.begin());
+      skip(now, who, number, log_.offset_of(number), to.random);
       outgoing = who.outgoing();
     }
     // While the direct path is in doubt the relay carries: what it lost is sent again there.
@@ -123,7 +130,7 @@ bool sender::make_packet(const surroundings& to) {
   if (ends) flags |= data_header::ends;
   const auto number = log_.end();
   const auto offset = log_.end_offset();
-  const auto bytes = log_.append(header_size, piece.bytes.size());
+  const auto bytes = log_.append(header_size, piece.bytes.size(), piece.continues);
   std::ranges::copy(piece.bytes, bytes.subspan(header_size).begin());
   to.sealer.seal_data(bytes, number, offset, flags, to.random);
   if (ends) {
@@ -256,7 +263,10 @@ bool sender::leave_behind(time_point now, const surroundings& to) {
     const bool is_in_the_way = is_full && outgoing->floor() <= log_.begin() && (drops_slow_peers_ || stands_still);
     const auto patient_until = outgoing->progress_at() + slow_peer_;
     if (is_in_the_way || (now >= patient_until && !stands_still)) {
-      skip(now, who, log_.end(), log_.end_offset(), to.random);
+      // Records stay whole, but one that fills the log would keep it full.
+      const auto start = log_.entry(log_.end());
+      const auto number = start > std::max(log_.begin(), outgoing->floor()) ? start : log_.end();
+      skip(now, who, number, log_.offset_of(number), to.random);
       left_some = true;
     } else if (!stands_still) {
       wake_ = earliest(wake_, patient_until);
@@ -280,7 +290,8 @@ void sender::trim(time_point now, const surroundings& to) {
   to.ours.for_each_retired([&](const session& who) {
     if (!who.said_goodbye && now - *who.retired_at < keeps_for_return) look_at(who);
   });
-  log_.trim(std::max(needed, log_.begin()));
+  needed_ = std::max(needed, log_.begin());
+  log_.trim(needed_, replay_);
 }
 
 /// Until when somebody who left without a word may come back for what the log has, or somebody who is listed may be
@@ -301,11 +312,58 @@ deadline sender::return_by(time_point now, const surroundings& to) const {
 
 /// What is said while nobody is there reaches nobody.
 void sender::discard(const surroundings& to) {
+  if (replay_ != 0) {
+    for (bool made = true; made && to.out.empty();) {
+      made = make_packet(to);
+      needed_ = log_.end();
+      log_.trim(needed_, replay_);
+    }
+    return;
+  }
   while (!splitter_.front(max_payload).bytes.empty()) {
     if (!std::exchange(reaches_nobody_, true)) loss_is_news_ = true;
     splitter_.pop();
   }
-  if (to.out.empty()) log_.trim(log_.end());
+  if (!to.out.empty()) return;
+  needed_ = log_.end();
+  log_.trim(needed_);
+}
+
+// ---- --live
+
+/// What is older than it may be is not sent any more, whoever lacks it.
+void sender::drop_late(time_point now, const surroundings& to) {
+  const auto before = late_below_;
+  for (; !ages_.empty() && now >= ages_.front().at + live_; ages_.pop_front()) {
+    late_below_ = ages_.size() > 1 ? ages_[1].from : log_.end();
+  }
+  // More comes than is kept for so long.
+  const bool is_overrun = !splitter_.front(max_payload).bytes.empty() && new_payload() == 0;
+  if (is_overrun) late_below_ = std::max(late_below_, log_.begin() + (log_.end() - log_.begin() + 1) / 2);
+  if (!ages_.empty()) wake_ = earliest(wake_, ages_.front().at + live_);
+  if (late_below_ == before) return;
+  // The end is no data, and never late.
+  const auto number = log_.entry(std::min(late_below_, end_is_sealed_ ? log_.end() - 1 : log_.end()));
+  const auto skip_late = [&](session& who) {
+    auto* outgoing = who.outgoing();
+    if (outgoing != nullptr && outgoing->floor() < number) outgoing->skip_to(number, log_.offset_of(number));
+  };
+  to.ours.for_each(skip_late);
+  to.ours.for_each_retired(skip_late);
+  for (auto& seed : to.seeds) {
+    if (seed.next_data != 0) seed.next_data = std::max(seed.next_data, number);
+  }
+}
+
+/// Nothing waits before it is sealed: it gets older there.
+void sender::seal_at_once(time_point now, const surroundings& to) {
+  const auto from = log_.end();
+  while (new_payload() != 0 && make_packet(to)) {
+  }
+  if (log_.end() == from) return;
+  const bool is_another = ages_.empty() || now - ages_.back().at >= live_ / live_steps;
+  if (is_another) ages_.push_back({now, from});
+  wake_ = earliest(wake_, ages_.front().at + live_);
 }
 
 }  // namespace nat

@@ -135,6 +135,8 @@ void session::adopt(time_point now, sender_id id) {
   outgoing_.reset();
   opener_.reset();
   inbox_ = stream_inbox(stream_inbox::least_window);
+  told_lost_ = lost_ = 0;
+  gap_due_.reset();
   is_queued = will_end = said_goodbye = missed_beginning = was_left_behind = false;
   confirmed = 0;
   data_floor_ = 0;
@@ -175,13 +177,20 @@ ping_header session::make_ping(time_point now, const challenges& ours, const pat
 
 // ---- DATA
 
-std::uint64_t session::on_stream(time_point now, const ping_stream& what) {
+void session::on_stream(time_point now, const ping_stream& what, bool is_live) {
   if (!inbox_.has_begun() && what.first > 1) missed_beginning = true;
   const bool is_before_floor = what.first < data_floor_;
-  const auto missed =
+  lost_ +=
       inbox_.begin(now, std::max(what.first, data_floor_), is_before_floor ? std::nullopt : std::optional(what.offset));
-  lost_ += missed;
-  return missed;
+  if (is_live && !is_before_floor) lost_ += inbox_.drop_late(what.offset);
+  if (lost_ != told_lost_ && !gap_due_) gap_due_ = gap_told_at_ ? std::max(now, *gap_told_at_ + gap_spacing) : now;
+}
+
+std::uint64_t session::take_gap(time_point now) {
+  if (!gap_due_ || now < *gap_due_) return 0;
+  gap_due_.reset();
+  gap_told_at_ = now;
+  return lost_ - std::exchange(told_lost_, lost_);
 }
 
 data_verdict session::on_data(time_point now, unix_millis wall, const topic_keys& keys, const data_header& header,

@@ -87,6 +87,31 @@ void stream_inbox::jump_out(std::uint64_t offset) {
   is_open_ended_ = false;
 }
 
+std::uint64_t stream_inbox::drop_late(std::uint64_t offset) {
+  if (!knows_offset_ || is_pinned_ || offset <= taken_ || offset > in_order_) return 0;
+  auto end = first_;
+  while (end < next_ && of(end).offset < offset) ++end;
+  const bool is_border = end < next_ ? of(end).offset == offset : in_order_ == offset;
+  if (!is_border) return 0;
+  const auto dropped = end - first_;
+  for (; first_ < end; ++first_) of(first_) = {};
+  std::erase_if(gaps_, [&](const gap& each) { return each.to <= offset; });
+  jump_out(offset);
+  walked_ = first_;
+  drop_taken();
+  return dropped;
+}
+
+/// A record that goes on in what never comes is not written.
+void stream_inbox::drop_cut_record() {
+  const auto behind = gaps_.front().to;
+  gaps_.erase(gaps_.begin());
+  while (first_ < next_ && of(first_).end() <= walked_offset_) of(first_++) = {};
+  jump_out(behind);
+  walked_ = first_;
+  drop_taken();
+}
+
 // ---- packets
 
 stream_inbox::verdict stream_inbox::judge(const data_header& header, std::size_t payload) const {
@@ -234,6 +259,10 @@ std::optional<stream_inbox::record> stream_inbox::next_record() {
   if (walked_offset_ <= taken_) return std::nullopt;
   if (is_open_ended_ && newline_ > taken_) return view(taken_, newline_);
   const bool is_cut = !gaps_.empty() && walked_offset_ == gaps_.front().from;
+  if (is_cut && !is_open_ended_) {
+    drop_cut_record();
+    return next_record();
+  }
   const bool is_over = ended_ && walked_offset_ == in_order_;
   const bool is_full = walked_offset_ - taken_ >= largest_record_;
   return is_cut || is_over || is_quiet_ || is_full ? std::optional(view(taken_, walked_offset_)) : std::nullopt;

@@ -61,6 +61,8 @@ struct raw_options {
   std::string slow_peer = "wait";
   std::string from;
   std::string memory = "64M";
+  std::string replay;
+  std::string live;
   std::optional<std::string> status_socket;
   bool json = false;
   std::string log_level = "info";
@@ -102,6 +104,24 @@ std::size_t memory_of(std::string_view text) {
     throw usage_error("--memory: " + shown(text) + " is not a size from 4M to 4G, such as 64M");
   }
   return *value;
+}
+
+/// What becomes of what is late, and what those get that come late.
+void read_lateness(const raw_options& raw, nat::peer_config& out) {
+  if (!raw.replay.empty()) {
+    const auto value = parse_size(raw.replay);
+    if (!value || *value == 0 || *value > most_memory) {
+      throw usage_error("--replay: " + shown(raw.replay) + " is not a size up to 4G, such as 1M");
+    }
+    out.replay = *value;
+  }
+  if (raw.live.empty()) return;
+  const auto live = parse_duration(raw.live, 1ms);
+  if (!live || *live < 10ms || *live > 60s) {
+    throw usage_error("--live: " + shown(raw.live) + " is not a time from 10ms to 60s, such as 200ms");
+  }
+  out.live = *live;
+  if (out.replay != 0) throw usage_error("--live drops what is old: it does not go with --replay");
 }
 
 void read_stun(const raw_options& raw, options& out) {
@@ -193,6 +213,7 @@ options read(const raw_options& raw, bool quit_on_eof) {
     throw usage_error("--quit-on-end reads no stdin: it does not go with --quit-on-eof");
   read_slow_peer(raw.slow_peer, out.engine);
   out.engine.memory = memory_of(raw.memory);
+  read_lateness(raw, out.engine);
   if (!raw.from.empty()) check_text("--from", raw.from, nat::max_roster_name);
   out.engine.from = raw.from;
 
@@ -247,6 +268,8 @@ std::variant<options, int> parse_options(int argc, const char* const* argv) {
   app.add_flag("--quit-on-end", raw.quit_on_end, "read no stdin; end once all senders have, and all is written");
   add(app, "--slow-peer", raw.slow_peer, "POLICY",
       "wait, wait=SECONDS or drop: when a peer is left behind (default: wait=300)");
+  add(app, "--live", raw.live, "TIME", "drop what is older, and never wait for a peer (default: nothing is dropped)");
+  add(app, "--replay", raw.replay, "SIZE", "bytes of what was sent, kept for who joins later (default: none)");
   add(app, "--from", raw.from, "NAME", "write only what this peer sends (default: everybody's)");
   add(app, "--memory", raw.memory, "SIZE", "bytes kept for each direction, with k, M or G (default: 64M)");
   add(app, "--status-socket", raw.status_socket, "PATH",

@@ -150,5 +150,37 @@ TEST(send_log, whatever_comes_and_goes_all_that_it_holds_is_whole) {
   }
 }
 
+TEST(send_log, a_stream_may_begin_where_a_record_does) {
+  send_log log(1 << 20);
+  EXPECT_EQ(log.entry(log.end()), 1U);
+  const auto add = [&](bool continues) { std::ranges::fill(log.append(128, 10, continues), std::uint8_t{0}); };
+  for (const bool continues : {false, true, true, false, false, true, true}) add(continues);
+  EXPECT_EQ(log.entry(1), 1U);
+  EXPECT_EQ(log.entry(2), 2U);
+  EXPECT_EQ(log.entry(3), 5U);
+  EXPECT_EQ(log.entry(7), 6U) << "the record that goes on";
+  EXPECT_EQ(log.entry(log.end()), 6U);
+  log.trim(7);
+  EXPECT_EQ(log.entry(log.end()), log.end()) << "its beginning is gone";
+  add(false);
+  EXPECT_EQ(log.entry(log.begin()), log.end());
+}
+
+TEST(send_log, keeps_what_was_asked_for) {
+  send_log log(1 << 20);
+  for (int i = 0; i < 100; ++i) std::ranges::fill(log.append(128, 100), std::uint8_t{0});
+  constexpr std::size_t cost = 228 + sizeof(send_log::record);
+  EXPECT_EQ(log.last(0), log.end());
+  EXPECT_EQ(log.last(1), log.end() - 1);
+  EXPECT_EQ(log.last(3 * cost), log.end() - 3);
+  EXPECT_EQ(log.last(1 << 20), 1U);
+  log.trim(log.end(), 10 * cost - 1);
+  EXPECT_EQ(log.begin(), log.end() - 10);
+  log.trim(log.end() - 5, 1);
+  EXPECT_EQ(log.begin(), log.end() - 5);
+  log.trim(log.end(), 0);
+  EXPECT_TRUE(log.empty());
+}
+
 }  // namespace
 }  // namespace nat

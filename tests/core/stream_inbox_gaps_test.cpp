@@ -113,15 +113,61 @@ TEST_F(stream_inbox_gaps_test, packets_before_a_gap_are_not_taken_for_packets_in
   EXPECT_TRUE(inbox.is_drained());
 }
 
-TEST_F(stream_inbox_gaps_test, a_record_that_a_gap_cuts_is_written_as_far_as_it_came) {
+TEST_F(stream_inbox_gaps_test, a_record_that_a_gap_cuts_is_not_written) {
   inbox.begin(now, 1, 0);
-  for (std::uint64_t number = 1; number <= 64; ++number) give(number, (number - 1) * 10, 10, data_header::continues);
-  EXPECT_EQ(write_record(), std::nullopt);
+  give(1, 0, "whole");
+  for (std::uint64_t number = 2; number <= 65; ++number) {
+    give(number, 5 + (number - 2) * 10, 10, data_header::continues);
+  }
   inbox.begin(now, 200, 100'000);
-  EXPECT_EQ(write_record().value_or("").size(), 640U);
+  EXPECT_EQ(write_record(), "whole");
   EXPECT_EQ(write_record(), std::nullopt);
+  EXPECT_EQ(inbox.written(), 100'000U) << "nothing of it is waited for";
   give(200, 100'000, "next");
   EXPECT_EQ(write_record(), "next");
+  EXPECT_TRUE(inbox.is_drained());
+}
+
+TEST_F(stream_inbox_gaps_test, an_unfinished_line_that_a_gap_cuts_is_written_as_far_as_it_came) {
+  inbox.begin(now, 1, 0);
+  give(1, 0, "bytes", data_header::open_ended);
+  inbox.begin(now, 200, 100'000);
+  EXPECT_EQ(write_record(), "bytes");
+}
+
+TEST_F(stream_inbox_gaps_test, what_is_late_is_dropped_before_it_is_written) {
+  inbox.begin(now, 1, 0);
+  give(1, 0, "first");
+  give(2, 5, "second");
+  give(3, 11, "third");
+  EXPECT_EQ(inbox.drop_late(7), 0U) << "in the middle of a packet";
+  EXPECT_EQ(inbox.drop_late(11), 2U);
+  EXPECT_EQ(inbox.drop_late(11), 0U);
+  EXPECT_EQ(inbox.written(), 11U);
+  EXPECT_EQ(write_record(), "third");
+  EXPECT_EQ(inbox.drop_late(16), 0U) << "it is written";
+  EXPECT_TRUE(inbox.is_drained());
+}
+
+TEST_F(stream_inbox_gaps_test, what_is_late_may_lie_on_both_sides_of_a_gap) {
+  inbox.begin(now, 1, 0);
+  give(1, 0, "first");
+  inbox.begin(now, 10, 1'000);
+  give(10, 1'000, "second");
+  give(11, 1'006, "third");
+  EXPECT_EQ(inbox.drop_late(1'006), 2U);
+  EXPECT_EQ(write_record(), "third");
+  EXPECT_EQ(write_record(), std::nullopt);
+  EXPECT_EQ(inbox.written(), 1'011U);
+}
+
+TEST_F(stream_inbox_gaps_test, what_is_being_read_is_not_dropped) {
+  inbox.begin(now, 1, 0);
+  give(1, 0, "first");
+  const auto record = inbox.next_record();
+  inbox.pin(true);
+  EXPECT_EQ(inbox.drop_late(5), 0U);
+  EXPECT_EQ(as_text(record->first), "first");
 }
 
 TEST_F(stream_inbox_gaps_test, a_record_that_is_being_read_survives_a_gap_of_any_length) {

@@ -23,7 +23,8 @@ class NatpeerUsageTest(ProgramTest):
                       ["--ping-interval", "0"], ["--wait", "-1"], ["--wait", "many"],
                       ["--input", "words"], ["--output", "xml"], ["--quit-on-eof=soon"],
                       ["--quit-on-eof", "--quit-on-end"], ["--slow-peer", "soon"], ["--slow-peer", "wait=x"],
-                      ["--memory", "1M"], ["--memory", "64X"], ["--from", "a\nb"],
+                      ["--memory", "1M"], ["--memory", "64X"], ["--from", "a\nb"], ["--live", "1ms"], ["--live", "soon"],
+                      ["--replay", "all"], ["--replay", "5G"], ["--live", "1s", "--replay", "1M"],
                       ["--log-level", "loud"], ["--rate", "0"], ["--config", "/nonexistent"],
                       ["--name", "n" * 129], ["--topic", ""], ["--topic", "t" * 256], ["--name", "a\nb"],
                       ["--topic", b"\xff"]):

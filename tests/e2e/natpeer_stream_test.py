@@ -151,3 +151,29 @@ class StreamTest(ProgramTest):
         receiver.wait_out("for all\n")
         seed.wait_data(b"for all\n")
         self.assertEqual(seed.faults, [])
+
+    def test_a_latecomer_gets_what_is_kept_for_it(self):
+        early = self.receiver("bob")
+        sender = self.natpeer(self.coordinator, "alice", "--replay", "1M")
+        sender.write("first\n")
+        early.wait_out("first\n")
+        late = self.receiver("late")
+        late.wait_out("first\n")
+        sender.write("second\n")
+        late.wait_out("first\nsecond\n")
+
+    def test_a_live_stream_waits_for_nobody_and_its_reader_is_told_of_gaps(self):
+        reading, writing = os.pipe()
+        self.addCleanup(os.close, reading)
+        receiver = self.receiver("bob", stdout=writing)
+        os.close(writing)
+        content = os.urandom(48 << 20)
+        sender = self.natpeer(self.coordinator, "alice", "--live", "100ms", "--memory", "64M", "--quit-on-eof",
+                              stdin=self.file(content))
+        receiver.wait_err("alice: [0-9]+ packets are missing here")  # though nothing is read
+        size = 0
+        while sender.process.poll() is None:
+            if select.select([reading], [], [], 0.05)[0]:
+                size += len(os.read(reading, 1 << 20))
+        self.assertEqual(sender.wait_exit(), 0, sender.err.text())
+        self.assertLess(size, len(content))

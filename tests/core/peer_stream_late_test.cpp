@@ -1,0 +1,152 @@
+// Whoever comes late, and whatever comes late: --replay and --live.
+#include "peer_stream_fixture.hpp"
+
+namespace nat {
+namespace {
+
+class peer_stream_late_test : public peer_stream_test {
+ protected:
+  static peer_config replaying(std::size_t bytes, input_mode input = input_mode::bytes) {
+    peer_config out;
+    out.replay = bytes;
+    out.input = input;
+    return out;
+  }
+  static peer_config live(duration time, input_mode input = input_mode::lines) {
+    peer_config out;
+    out.live = time;
+    out.input = input;
+    return out;
+  }
+  static peer_config in_lines() {
+    peer_config out;
+    out.output = output_mode::lines;
+    return out;
+  }
+};
+
+TEST_F(peer_stream_late_test, a_latecomer_gets_what_is_kept_and_the_others_nothing_twice) {
+  three_peers(replaying(1 << 20));
+  type("ann", "before\n");
+  pass(10s);
+  add("dan", "203.0.113.4:4444");
+  pass(1s);
+  type("ann", "after\n");
+  pass(1s);
+  EXPECT_EQ(read("dan"), "before\nafter\n");
+  EXPECT_EQ(read("ben"), "before\nafter\n");
+}
+
+TEST_F(peer_stream_late_test, no_more_is_kept_than_was_asked_for) {
+  three_peers(replaying(100'000, input_mode::lines), in_lines());
+  const auto typed = pour("ann", 3'000'000);
+  pass(5s);
+  EXPECT_EQ(read("ben"), typed);
+  EXPECT_GE(of("ann").engine->log().held_bytes(), 100'000U);
+  EXPECT_LT(of("ann").engine->log().held_bytes(), 105'000U);
+  add("dan", "203.0.113.4:4444", in_lines());
+  pass(2s);
+  const auto replayed = read("dan");
+  EXPECT_TRUE(typed.ends_with(replayed));
+  EXPECT_TRUE(replayed.starts_with("line ")) << replayed.substr(0, 40);
+  EXPECT_GT(replayed.size(), 5'000U);
+  EXPECT_LT(replayed.size(), 100'000U);
+}
+
+TEST_F(peer_stream_late_test, what_is_said_while_nobody_is_there_waits_for_who_comes) {
+  auto config = replaying(1 << 20);
+  config.wait_for = 0;
+  add("ann", "203.0.113.1:1111", std::move(config));
+  pass(10s);
+  type("ann", "hello?\n");
+  pass(60s);
+  EXPECT_EQ(notes_of("ann", note_kind::input_lost), 0U);
+  add("ben", "203.0.113.2:2222");
+  pass(2s);
+  EXPECT_EQ(read("ben"), "hello?\n");
+}
+
+TEST_F(peer_stream_late_test, a_latecomer_gets_the_record_that_goes_on_whole) {
+  auto config = peer_config{};
+  config.input = input_mode::lines;
+  auto reads_text = in_lines();
+  three_peers(std::move(config), reads_text);
+  type("ann", "a long line: " + std::string(20'000, 'x'));
+  pass(1s);
+  add("dan", "203.0.113.4:4444", in_lines());
+  pass(1s);
+  type("ann", "the end\n");
+  pass(1s);
+  EXPECT_EQ(read("dan"), "a long line: " + std::string(20'000, 'x') + "the end\n");
+}
+
+TEST_F(peer_stream_late_test, live_records_come_whole_or_not_at_all_and_late_ones_are_told_of) {
+  three_peers(live(200ms), in_lines());
+  passes = losing(4);
+  std::string typed;
+  for (int i = 0; i < 600; ++i) {
+    const auto line = std::to_string(i) + std::string(3'000, 'x') + '\n';
+    type("ann", line);
+    typed += line;
+    pass(10ms);
+    if (i == 300)
+      passes = [](const seen_packet& packet) { return packet.relayed || packet.to.ip != ip("203.0.113.3"); };
+    if (i == 300) relay_works = false;
+    if (i == 400) passes = everything();
+    if (i == 400) relay_works = true;
+  }
+  pass(5s);
+  const auto got = read("cat");
+  EXPECT_LT(got.size(), typed.size() - 50'000) << "a second and more did not come";
+  EXPECT_GT(got.size(), typed.size() / 2);
+  std::size_t at = 0;
+  for (std::size_t from = 0; from < got.size();) {
+    const auto end = got.find('\n', from) + 1;
+    const auto found = typed.find(got.substr(from, end - from), at);
+    ASSERT_NE(found, std::string::npos) << "whole lines, in order";
+    at = found;
+    from = end;
+  }
+  EXPECT_GT(notes_of("cat", note_kind::gap), 0U);
+  EXPECT_LT(notes_of("cat", note_kind::gap), 12U) << "once a second at most";
+}
+
+TEST_F(peer_stream_late_test, a_live_sender_never_waits_and_its_end_is_never_late) {
+  auto config = live(200ms, input_mode::bytes);
+  config.quit_on_eof = 30s;
+  three_peers(std::move(config));
+  passes = [](const seen_packet& packet) { return packet.to.ip != ip("203.0.113.3"); };
+  relay_works = false;
+  for (int i = 0; i < 1000; ++i) {
+    type("ann", std::string(10'000, 'x'));
+    pass(2ms);
+  }
+  EXPECT_LT(of("ann").engine->log().held_bytes(), 3'000'000U);
+  passes = everything();
+  relay_works = true;
+  pass(5s);
+  end_input("ann");
+  const auto how = ended("ann");
+  ASSERT_TRUE(how);
+  EXPECT_EQ(how->status, 0) << how->reason;
+}
+
+TEST_F(peer_stream_late_test, what_a_live_reader_does_not_take_in_time_it_does_not_get) {
+  three_peers(live(200ms), in_lines());
+  unread.insert("ben");
+  for (int i = 0; i < 300; ++i) {
+    type("ann", std::to_string(i) + ' ' + std::string(50'000, 'x') + '\n');
+    pass(10ms);
+  }
+  unread.erase("ben");
+  pass(1s);
+  type("ann", "now\n");
+  pass(1s);
+  const auto got = read("ben");
+  EXPECT_TRUE(got.ends_with("\nnow\n"));
+  EXPECT_LT(got.size(), 2'000'000U) << "what stdout had, and 200 ms";
+  EXPECT_GT(notes_of("ben", note_kind::gap), 0U);
+}
+
+}  // namespace
+}  // namespace nat
