@@ -87,6 +87,8 @@ class delivery {
 
   /// Looks for losses, and probes a silent peer. To be called at `next_deadline`.
   void on_time(time_point now);
+  /// Whether nothing has come for so long, since the last call, that all that was in flight is taken for lost.
+  bool take_silence() { return std::exchange(fell_silent_, false); }
   /// When something may be sent or is to be looked at. `is_held_up`: by something else than its pace.
   deadline next_deadline(const send_log& log, std::size_t new_payload, bool is_held_up) const;
   /// Whether the peer is to be told of the stream (again), and answers: it has not answered yet, or shows that it does
@@ -187,6 +189,7 @@ class delivery {
   bool probing_ = false;          ///< one packet leaves whatever the window says (RFC 8985, 7.3)
   int probes_ = 0;                ///< in a row, without an answer
   time_point last_sent_{};
+  bool fell_silent_ = false;
 
   std::uint64_t limit_;
   std::uint64_t written_;

@@ -11,6 +11,13 @@
 
 namespace nat {
 
+/// Whether a datagram may leave in pieces of IP.
+enum class fragmenting : std::uint8_t {
+  as_usual,  ///< as the kernel does: not, until it is told that it has to
+  never,     ///< it is to be found out whether it passes whole
+  allowed,   ///< it is larger than the path is known to carry
+};
+
 class outbox {
  public:
   // Room for one PING to each of 4096 peers and a burst of a seed peer's DATA to each of them. What does not fit is
@@ -27,6 +34,7 @@ class outbox {
   struct entry {
     packet_ref packet;
     endpoint to;
+    fragmenting pieces = fragmenting::as_usual;
   };
 
   /// Whether one more packet of `bytes` and `datagrams` more datagrams fit.
@@ -38,10 +46,10 @@ class outbox {
   byte_span fill(packet_ref packet) { return byte_span(bytes_).subspan(packet.offset, packet.size); }
   /// Appends a packet as it is. Requires `has_room`.
   packet_ref append(byte_view bytes);
-  void send(packet_ref packet, const endpoint& to);
+  void send(packet_ref packet, const endpoint& to, fragmenting pieces = fragmenting::as_usual);
   /// A packet that is kept elsewhere, at least until the outbox is empty.
-  void send(byte_view packet, const endpoint& to) {
-    send({packet.data(), 0, static_cast<std::uint32_t>(packet.size())}, to);
+  void send(byte_view packet, const endpoint& to, fragmenting pieces = fragmenting::as_usual) {
+    send({packet.data(), 0, static_cast<std::uint32_t>(packet.size())}, to, pieces);
   }
 
   /// What is held, sent or not, against `max_bytes` and `max_datagrams`.

@@ -5,6 +5,7 @@
 #pragma once
 
 #include "nat/endpoint.hpp"
+#include "nat/path_mtu.hpp"
 #include "nat/time.hpp"
 #include "nat/token_bucket.hpp"
 
@@ -50,6 +51,7 @@ struct path {
   time_point timestamp_at{};
   deadline heard_at;
 
+  path_mtu mtu;          ///< of the relay it is never found out
   bool refused = false;  ///< ICMP called it unreachable since its last echo
   double loss = 0;       ///< share of PINGs that came to nothing while valid, the last few weighing most
   std::uint64_t bytes_sent = 0;
@@ -171,6 +173,8 @@ class path_set {
   nat::route route(time_point now) const;
   /// The path in use: direct, else the relay if it is valid; null: none.
   const path* chosen() const;
+  /// The direct path in use; null: none. Its size is looked for from then on.
+  path* to_be_sized(time_point now);
   /// Whether a direct path is in use, and nothing speaks against it.
   bool works_directly(time_point now) const;
   /// Whether the relay owes an echo for longer than it should.

@@ -187,7 +187,8 @@ class peer {
   };
   void on_packet(const arrival& how, byte_view datagram);
   void on_unsealed(const arrival& how, const packet& decoded);
-  void on_sealed_ping(const arrival& how, const ping_header& ping);
+  void on_sealed_ping(const arrival& how, const ping_header& ping, std::size_t size);
+  void on_size(const arrival& how, session& who, const ping_header& ping, std::size_t size);
   void on_sealed_data(const arrival& how, const data_header& header, byte_view datagram);
   session* session_of(const arrival& how, const ping_header& ping);
   void remove_session(time_point now, std::string_view name);
@@ -217,6 +218,8 @@ class peer {
   void ping_seeds_in_turn(time_point now);
   void ping_sessions(time_point now);
   void ping_due(time_point now, session& who);
+  void probe_size(time_point now, session& who);
+  void send_size(time_point now, session& who, path& on, std::size_t padded, ping_size what, std::uint8_t flags);
   duration ping_slot() const;
 
   // peer_status.cpp

@@ -117,6 +117,20 @@ struct ping_stream {
   std::uint64_t confirmed = 0;  ///< stream offset up to which the sender knows that all is written
 };
 
+/// How large a datagram the path carries (RFC 8899): a PING of a kind of its own, padded to that size, or its answer,
+/// which is not.
+///
+///    28      30     80
+///   +-------+------+
+///   | size  | 0    |
+///   +-------+------+
+struct ping_size {
+  // Flags.
+  static constexpr std::uint8_t answers = 0x04;  ///< a probe of this size has come
+
+  std::uint16_t bytes = 0;  ///< of UDP payload, header included
+};
+
 /// The sealed header of a PING, for one recipient:
 ///
 ///    0        1        2        3        4              12             20             28
@@ -131,12 +145,13 @@ struct ping_stream {
 ///   kind 2, introduction: name tag (16) | 0 (12)
 ///   kind 3, reflection:   address the sender sees the recipient at: IPv6 or mapped IPv4 (16), port (2) | 0 (10)
 ///
-/// Behind the recipient id the kinds 4, acknowledgement, and 5, stream, have a layout of their own: see there.
+/// Behind the recipient id the kinds 4, acknowledgement, 5, stream, and 6, size, have a layout of their own: see there.
 struct ping_header {
   using introduction = ping_introduction;
   using reflection = ping_reflection;
   using acknowledgement = ping_acknowledgement;
   using stream = ping_stream;
+  using size = ping_size;
 
   // Flags.
   static constexpr std::uint8_t wants_answer = 0x01;  ///< answer at once, on the path this came by
@@ -151,7 +166,7 @@ struct ping_header {
   std::uint32_t timestamp_echo = 0;  ///< the recipient's last timestamp plus the time since it came; 0: none
   std::uint8_t flags = 0;
   std::uint8_t newest_version = seal_version;  ///< the newest that the sender can read; at least this packet's
-  std::variant<introduction, reflection, acknowledgement, stream> body;
+  std::variant<introduction, reflection, acknowledgement, stream, size> body;
 
   /// Whether it asks for an echo and echoes: kinds 2 and 3 do.
   bool is_about_path() const { return body.index() < 2; }

@@ -13,6 +13,7 @@
 #include "nat/session_table.hpp"
 #include "nat/start_gate.hpp"
 #include "nat/unproven_allowance.hpp"
+#include "nat/wire.hpp"
 
 #include <algorithm>
 #include <chrono>
@@ -157,6 +158,7 @@ class sender {
   std::vector<peer_id> relay_ids_;
   std::vector<const session*> left_behind_;  ///< until it is told, which is soon
   bool has_seeds_ = false;
+  std::size_t max_payload_ = max_payload;  ///< of what is made next: every path carries it
   bool is_behind_for_seeds_ = false;
   bool has_ours_ = false;
 };

@@ -406,6 +406,7 @@ void delivery::on_time(time_point now) {
   if (!has_path_ || flying_.oldest == 0 || now < last_sent_ + probe_interval(probes_)) return;
   ++probes_;
   if (probes_ > probes_before_loss) {
+    fell_silent_ = true;
     lose_all(now, true);
     path_.congestion.on_timeout(in_flight_);
   }

@@ -22,9 +22,9 @@ outbox::packet_ref outbox::append(byte_view bytes) {
   return packet;
 }
 
-void outbox::send(packet_ref packet, const endpoint& to) {
+void outbox::send(packet_ref packet, const endpoint& to, fragmenting pieces) {
   assert(has_room(0, 1));
-  entries_.push_back({packet, to});
+  entries_.push_back({packet, to, pieces});
 }
 
 void outbox::consume(std::size_t count) {

@@ -170,6 +170,7 @@ void path_set::forget_proofs(time_point now) {
     each.rtt = duration{};
     each.loss = 0;
     each.refused = false;
+    each.mtu = {};
     if (!each.is_relay() || relay_works_) begin(now, each);
   }
 }
@@ -275,6 +276,7 @@ void path_set::lose(time_point now, path& of) {
   of.rtt = duration{};
   of.loss = 0;
   of.refused = false;
+  of.mtu = {};
   begin(now, of);
 }
 
@@ -350,6 +352,7 @@ deadline path_set::next_deadline() const {
     if (each.echoed_at && each.asked_at) next = earliest(next, *each.asked_at + patience(each));
     if (each.echoed_at && !each.is_relay()) next = earliest(next, *each.echoed_at + consent);
   }
+  if (chosen_) next = earliest(next, paths_[*chosen_].mtu.next_deadline());
   return next;
 }
 
@@ -364,6 +367,13 @@ route path_set::route(time_point now) const {
 const path* path_set::chosen() const {
   if (chosen_) return &paths_[*chosen_];
   return relay_works_ && paths_[relay_index].echoed_at ? &paths_[relay_index] : nullptr;
+}
+
+path* path_set::to_be_sized(time_point now) {
+  if (!chosen_) return nullptr;
+  auto& direct = paths_[*chosen_];
+  direct.mtu.start(now, direct.at.ip.is_v4());
+  return &direct;
 }
 
 bool path_set::works_directly(time_point now) const {

@@ -28,7 +28,7 @@ void peer::on_packet(const arrival& how, byte_view datagram) {
     if (is_news) notes_.push(how.now, {.kind = note_kind::later_version, .where = how.from.value_or(endpoint{})});
     return;
   }
-  if (const auto* ping = std::get_if<ping_header>(&*header)) return on_sealed_ping(how, *ping);
+  if (const auto* ping = std::get_if<ping_header>(&*header)) return on_sealed_ping(how, *ping, datagram.size());
   on_sealed_data(how, std::get<data_header>(*header), datagram);
 }
 
@@ -96,7 +96,7 @@ session* peer::session_of(const arrival& how, const ping_header& ping) {
   return &who;
 }
 
-void peer::on_sealed_ping(const arrival& how, const ping_header& ping) {
+void peer::on_sealed_ping(const arrival& how, const ping_header& ping, std::size_t size) {
   ++counters_.pings_received;
   if (registration_.is_leaving()) return;
   if (ping.sender == self_ || (ping.recipient != 0 && ping.recipient != self_)) {
@@ -114,6 +114,7 @@ void peer::on_sealed_ping(const arrival& how, const ping_header& ping) {
   }
   if (std::holds_alternative<ping_header::acknowledgement>(ping.body)) return on_acknowledgement(how, *who, ping);
   if (std::holds_alternative<ping_header::stream>(ping.body)) return on_stream(how, *who, ping);
+  if (std::holds_alternative<ping_header::size>(ping.body)) return on_size(how, *who, ping, size);
   auto* by = how.from ? who->paths().learn(how.now, *how.from) : &who->paths().relay();
   if (by == nullptr) return;  // more addresses than a peer has
   const auto news = who->on_ping(how.now, challenges_, *by, ping, self_);
@@ -136,6 +137,20 @@ void peer::on_sealed_ping(const arrival& how, const ping_header& ping) {
   }
   on_session_changed(how.now, *who);
   if (news.became_fresh || news.began_to_accept) on_peers_changed(how.now);
+}
+
+/// A probe that came whole, or the answer to one of ours: it is about the path that it came by.
+void peer::on_size(const arrival& how, session& who, const ping_header& ping, std::size_t size) {
+  auto* by = how.from ? who.paths().find(*how.from) : nullptr;
+  if (by == nullptr || !who.paths().is_valid(how.now, *by) || ping.sender != who.id() || ping.recipient != self_)
+    return;
+  const auto bytes = std::get<ping_header::size>(ping.body).bytes;
+  if ((ping.flags & ping_size::answers) != 0) {
+    by->mtu.on_answer(how.now, bytes);
+    sessions_.reschedule(how.now, who);
+  } else if (bytes == size) {
+    send_size(how.now, who, *by, header_size, {bytes}, ping_size::answers);
+  }
 }
 
 void peer::remove_session(time_point now, std::string_view name) { sessions_.remove(now, name); }

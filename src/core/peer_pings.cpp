@@ -74,6 +74,30 @@ void peer::ping_due(time_point now, session& who) {
   }
 }
 
+/// Looks for the largest datagram that the path in use carries.
+void peer::probe_size(time_point now, session& who) {
+  auto* by = who.accepts() ? who.paths().to_be_sized(now) : nullptr;
+  if (by == nullptr) return;
+  for (const auto size : by->mtu.next_probes(now, by->rtt)) {
+    send_size(now, who, *by, size, {static_cast<std::uint16_t>(size)}, 0);
+  }
+}
+
+void peer::send_size(time_point now, session& who, path& on, std::size_t padded, ping_size what, std::uint8_t flags) {
+  if (registration_.is_leaving() || !outbox_.has_room(padded, 1) || !ping_pacer_.ready(now)) return;
+  ping_pacer_.on_sent(now, padded);
+  ping_header header;
+  header.recipient = who.id();
+  header.number = who.next_ping_number();
+  header.flags = flags;
+  header.body = what;
+  on.bytes_sent += padded;
+  const auto packet = outbox_.append(padded);
+  sealer_.seal_ping(outbox_.fill(packet), header, random_);
+  random_.fill(outbox_.fill(packet).subspan(header_size));
+  outbox_.send(packet, on.at, padded > max_datagram ? fragmenting::never : fragmenting::as_usual);
+}
+
 void peer::ping_sessions(time_point now) {
   std::optional<duration> silent_relay;
   // Each once at most: a deadline that stays must not hold up everything else.
@@ -82,6 +106,7 @@ void peer::ping_sessions(time_point now) {
     if (who == nullptr) break;
     who->paths().choose(now);
     ping_due(now, *who);
+    probe_size(now, *who);
     who->inbox().on_time(now);
     if (who->inbox().is_quiet()) receiver_.on_arrival(now, *who);
     acknowledge(now, *who);
@@ -101,6 +126,7 @@ void peer::ping_sessions(time_point now) {
 void peer::on_session_changed(time_point now, session& who) {
   who.paths().choose(now);
   ping_due(now, who);
+  probe_size(now, who);
   announce(now, who);
   note_path(now, who);
   sessions_.reschedule(now, who);

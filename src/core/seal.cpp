@@ -60,12 +60,15 @@ constexpr std::size_t stream_offset_at = 36;
 constexpr std::size_t stream_next_at = 44;
 constexpr std::size_t stream_confirmed_at = 52;
 
+constexpr std::size_t size_bytes_at = 28;
+
 enum kind : std::uint8_t {
   data_kind = 1,
   introduction_kind = 2,
   reflection_kind = 3,
   acknowledgement_kind = 4,
   stream_kind = 5,
+  size_kind = 6,
 };
 
 constexpr std::size_t payload_nonce_size = 12;  // RFC 5116, 5.1 and RFC 8439, 2.8: of both ciphers
@@ -208,6 +211,7 @@ result<sealed_header> decode_ping(const plain_header& header) {
     case reflection_kind: ping.body = decode_reflection(header); break;
     case acknowledgement_kind: ping.body = decode_acknowledgement(header); break;
     case stream_kind: ping.body = decode_stream(header); break;
+    case size_kind: ping.body = ping_size{load_be<std::uint16_t>(&header[size_bytes_at])}; break;
     default: return errc::unknown_type;
   }
   if (ping.is_about_path()) {
@@ -255,6 +259,11 @@ void encode_body(plain_header& header, const ping_header::stream& body) {
   store_be(&header[stream_offset_at], body.offset);
   store_be(&header[stream_next_at], body.next);
   store_be(&header[stream_confirmed_at], body.confirmed);
+}
+
+void encode_body(plain_header& header, const ping_header::size& body) {
+  header[kind_at] = size_kind;
+  store_be(&header[size_bytes_at], body.bytes);
 }
 
 }  // namespace
@@ -333,7 +342,7 @@ result<sealed_header> open_header(const topic_keys& keys, byte_view packet) {
   if (header[version_at] > seal_version) return errc::unknown_version;
   if (header[version_at] == 0) return errc::malformed;
   const bool is_data = magic == data_magic;
-  if (!is_data && header[kind_at] > stream_kind) return errc::unknown_type;
+  if (!is_data && header[kind_at] > size_kind) return errc::unknown_type;
   if (header[kind_at] == 0 || is_data != (header[kind_at] == data_kind)) return errc::malformed;
   const bool nobody = load_be<sender_id>(&header[sender_at]) == 0;
   if (nobody || load_be<std::uint64_t>(&header[number_at]) == 0) return errc::malformed;

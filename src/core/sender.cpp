@@ -49,7 +49,7 @@ bool sender::is_idle() {
 
 /// Of the packet that comes next; 0: there is none, or no room for it.
 std::size_t sender::new_payload() {
-  const auto size = splitter_.front(max_payload).bytes.size();
+  const auto size = splitter_.front(max_payload_).bytes.size();
   return log_.has_room(header_size + size) ? size : 0;
 }
 
@@ -96,6 +96,7 @@ void sender::choose_recipients(time_point now, const surroundings& to) {
                  return seed.has_consent(now) || to.unproven.has(now, seed.address, max_datagram);
                });
   splitter_.end_at_newlines(has_seeds_);
+  auto carried = has_seeds_ ? max_datagram : largest_datagram;
   to.ours.for_each([&](session& who) {
     auto* outgoing = who.outgoing();
     if (outgoing == nullptr) return;
@@ -113,15 +114,18 @@ void sender::choose_recipients(time_point now, const surroundings& to) {
     const auto bound = by_relay && to.relay_rate != 0 && (rate_ == 0 || to.relay_rate < rate_) ? to.relay_rate : rate_;
     outgoing->on_path(now, {by_relay ? endpoint{} : via->at, via->rtt, bound / 8});
     outgoing->on_time(now);
+    if (outgoing->take_silence() && !by_relay) via->mtu.on_black_hole(now);
+    carried = std::min(carried, way.direct == nullptr ? max_datagram : way.direct->mtu.size());
     const bool is_told = !outgoing->wants_to_tell(now) || to.tell(who) || outgoing->is_known_there();
     if (is_told) (by_relay ? relayed_ : directs_).push_back({&who, outgoing, via->at, via});
   });
+  max_payload_ = carried - header_size;
 }
 
 // ---- what
 
 bool sender::make_packet(const surroundings& to) {
-  const auto piece = splitter_.front(max_payload);
+  const auto piece = splitter_.front(max_payload_);
   const bool ends = piece.bytes.empty() && splitter_.finished() && !end_is_sealed_;
   if ((piece.bytes.empty() && !ends) || !log_.has_room(header_size + piece.bytes.size())) return false;
   std::uint8_t flags = 0;
@@ -151,7 +155,7 @@ bool sender::send_burst(time_point now, const recipient& one, const surroundings
       number = log_.end() - 1;
     }
     const auto packet = log_.packet(*number);
-    to.out.send(packet, one.at);
+    to.out.send(packet, one.at, packet.size() > one.via->mtu.size() ? fragmenting::allowed : fragmenting::as_usual);
     one.to->on_sent(now, *number, log_);
     one.via->bytes_sent += packet.size();
   }
@@ -252,7 +256,7 @@ void sender::look_ahead(const surroundings& to) {
 
 /// Who gets no further for too long, and so keeps others from going on, does not get what it lacks.
 bool sender::leave_behind(time_point now, const surroundings& to) {
-  const bool is_full = !splitter_.front(max_payload).bytes.empty() && new_payload() == 0;
+  const bool is_full = !splitter_.front(max_payload_).bytes.empty() && new_payload() == 0;
   bool left_some = false;
   to.ours.for_each([&](session& who) {
     auto* outgoing = who.outgoing();
@@ -320,7 +324,7 @@ void sender::discard(const surroundings& to) {
     }
     return;
   }
-  while (!splitter_.front(max_payload).bytes.empty()) {
+  while (!splitter_.front(max_payload_).bytes.empty()) {
     if (!std::exchange(reaches_nobody_, true)) loss_is_news_ = true;
     splitter_.pop();
   }
@@ -338,7 +342,7 @@ void sender::drop_late(time_point now, const surroundings& to) {
     late_below_ = ages_.size() > 1 ? ages_[1].from : log_.end();
   }
   // More comes than is kept for so long.
-  const bool is_overrun = !splitter_.front(max_payload).bytes.empty() && new_payload() == 0;
+  const bool is_overrun = !splitter_.front(max_payload_).bytes.empty() && new_payload() == 0;
   if (is_overrun) late_below_ = std::max(late_below_, log_.begin() + (log_.end() - log_.begin() + 1) / 2);
   if (!ages_.empty()) wake_ = earliest(wake_, ages_.front().at + live_);
   if (late_below_ == before) return;

@@ -64,6 +64,15 @@ using nat::net::wall_now;
 // After the last goodbye, whoever reads stdout may take so long to read what is left.
 constexpr auto drain_timeout = std::chrono::seconds(1);
 
+nat::net::fragments fragments_of(nat::fragmenting pieces) {
+  switch (pieces) {
+    case nat::fragmenting::never: return nat::net::fragments::never;
+    case nat::fragmenting::allowed: return nat::net::fragments::allowed;
+    case nat::fragmenting::as_usual: break;
+  }
+  return nat::net::fragments::as_usual;
+}
+
 class program {
  public:
   explicit program(const options& options);
@@ -295,7 +304,10 @@ void program::send_datagrams() {
   while (!blocked_ && !engine_.datagrams().empty()) {
     const auto& waiting = engine_.datagrams();
     const auto count = std::min(batch_size, waiting.size());
-    for (std::size_t i = 0; i < count; ++i) batch[i] = {waiting.bytes(waiting.at(i)), waiting.at(i).to, {}};
+    for (std::size_t i = 0; i < count; ++i) {
+      const auto& next = waiting.at(i);
+      batch[i] = {waiting.bytes(next), next.to, {}, fragments_of(next.pieces)};
+    }
     const auto sent = link_.send(std::span(batch).first(count));
     engine_.on_sent(steady_now(), sent);
     blocked_ = sent < count;

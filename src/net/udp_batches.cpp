@@ -233,8 +233,9 @@ std::size_t udp_link::batches::run_length(std::span<const datagram_out> datagram
   for (std::size_t n = 1; n < std::min(datagrams.size(), max_segments); ++n) {
     const auto& next = datagrams[n];
     total += next.bytes.size();
-    const bool fits = next.to == first.to && !next.bytes.empty() && next.bytes.size() <= first.bytes.size() &&
-                      total <= max_segmented_bytes && next.from == first.from;
+    const bool fits = next.to == first.to && next.fragments == first.fragments && !next.bytes.empty() &&
+                      next.bytes.size() <= first.bytes.size() && total <= max_segmented_bytes &&
+                      next.from == first.from;
     if (!fits) return n;
     if (next.bytes.size() < first.bytes.size()) return n + 1;  // only the last segment may be shorter
   }
@@ -282,15 +283,43 @@ bool udp_link::batches::send_one(const datagram_out& datagram) {
   return true;
 }
 
+/// Of the socket, and so of all that leaves by it until it is set back. Linux alone knows how to probe.
+void udp_link::batches::set_fragments(fragments wanted) {
+#if defined(IP_MTU_DISCOVER) && defined(IP_PMTUDISC_PROBE) && defined(IPV6_MTU_DISCOVER)
+  const int mode = wanted == fragments::never     ? IP_PMTUDISC_PROBE
+                   : wanted == fragments::allowed ? IP_PMTUDISC_DONT
+                                                  : IP_PMTUDISC_WANT;
+  static_assert(IP_PMTUDISC_PROBE == IPV6_PMTUDISC_PROBE && IP_PMTUDISC_DONT == IPV6_PMTUDISC_DONT);
+  ::setsockopt(fd_, IPPROTO_IP, IP_MTU_DISCOVER, &mode, sizeof mode);
+  if (family_ == AF_INET6) ::setsockopt(fd_, IPPROTO_IPV6, IPV6_MTU_DISCOVER, &mode, sizeof mode);
+#else
+  (void)wanted;
+#endif
+}
+
+/// It is treated otherwise than the others, which is rare.
+bool udp_link::batches::send_by_itself(const datagram_out& datagram) {
+  set_fragments(datagram.fragments);
+  const bool done = send_one(datagram);
+  set_fragments(fragments::as_usual);
+  return done;
+}
+
 std::size_t udp_link::batches::send(std::span<const datagram_out> datagrams) {
   std::size_t done = 0;
 #if defined(__linux__)
   while (batched_ && done < datagrams.size()) {
+    if (datagrams[done].fragments != fragments::as_usual) {
+      if (!send_by_itself(datagrams[done])) return done;
+      ++done;
+      continue;
+    }
     std::array<mmsghdr, batch_size> messages;
     std::array<std::size_t, batch_size> runs;
     std::size_t count = 0;
     std::size_t iovecs = 0;
     for (std::size_t at = done; count < batch_size && at < datagrams.size();) {
+      if (datagrams[at].fragments != fragments::as_usual) break;
       const auto run = std::min(run_length(datagrams.subspan(at)), max_send_iovecs - iovecs);
       if (run == 0 || !prepare_send(count, datagrams.subspan(at, run), &iovecs_[iovecs])) break;
       messages[count] = {headers_[count], 0};
@@ -308,7 +337,7 @@ std::size_t udp_link::batches::send(std::span<const datagram_out> datagrams) {
     }
     if (count > 0 && would_block(errno)) return done;
     // The first of the batch was refused. By itself: what is wrong with one datagram must not cost its neighbours.
-    const bool run_refused = count > 0 && runs[0] > 1 && (errno == EIO || errno == EINVAL);
+    const bool run_refused = count > 0 && runs[0] > 1 && errno == EIO;
     const auto sent_before = counters_.sent;
     if (!send_one(datagrams[done])) return done;
     // The destination is not at fault: a device without checksum offload refuses segmentation. Go on without.
@@ -317,7 +346,8 @@ std::size_t udp_link::batches::send(std::span<const datagram_out> datagrams) {
   }
 #endif
   for (; done < datagrams.size(); ++done) {
-    if (!send_one(datagrams[done])) break;
+    const auto& next = datagrams[done];
+    if (!(next.fragments == fragments::as_usual ? send_one(next) : send_by_itself(next))) break;
   }
   return done;
 }

@@ -53,6 +53,8 @@ class udp_link::batches {
   /// How many datagrams from the front can leave as one message.
   std::size_t run_length(std::span<const datagram_out> datagrams) const;
   bool send_one(const datagram_out& datagram);
+  bool send_by_itself(const datagram_out& datagram);
+  void set_fragments(fragments wanted);
 
   int fd_;
   int family_;

@@ -269,7 +269,7 @@ TEST(seal_header, a_kind_goes_with_its_magic) {
 }
 
 TEST(seal_header, a_ping_of_a_later_kind_is_named_as_such) {
-  EXPECT_EQ(error_of(valid_header(6), ping_magic), errc::unknown_type);
+  EXPECT_EQ(error_of(valid_header(7), ping_magic), errc::unknown_type);
   EXPECT_EQ(error_of(valid_header(255), ping_magic), errc::unknown_type);
 }
 

@@ -36,6 +36,7 @@ struct seen_packet {
   endpoint to;
   bool relayed = false;
   std::vector<std::uint8_t> bytes;
+  fragmenting pieces = fragmenting::as_usual;
 
   bool is_data() const { return as_text(bytes).starts_with("DATADATA"); }
 };
@@ -268,7 +269,8 @@ class v2_network : public testing::Test {
     const auto count = waiting.size();
     for (std::size_t i = 0; i < count; ++i) {
       const auto bytes = waiting.bytes(waiting.at(i));
-      seen_packet packet{now, who.name, who.address, waiting.at(i).to, false, {bytes.begin(), bytes.end()}};
+      const auto& next = waiting.at(i);
+      seen_packet packet{now, who.name, who.address, next.to, false, {bytes.begin(), bytes.end()}, next.pieces};
       trace.push_back(packet);
       if (passes(packet)) in_flight.emplace(now + direct_delay, flight{std::move(packet)});
     }
@@ -276,7 +278,7 @@ class v2_network : public testing::Test {
   }
   void relay(v2_host& who, byte_view frame) {
     const auto upload = decode_relay_upload(frame).value();
-    seen_packet packet{now, who.name, {}, {}, true, {upload.packet.begin(), upload.packet.end()}};
+    seen_packet packet{now, who.name, {}, {}, true, {upload.packet.begin(), upload.packet.end()}, {}};
     trace.push_back(packet);
     if (who.id == 0 || !relay_works || !passes(packet)) return;
     flight sent{std::move(packet), who.id};

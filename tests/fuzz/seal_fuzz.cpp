@@ -63,6 +63,8 @@ void judge(const topic_keys& keys, byte_view packet, const ping_header& ping) {
     require(other.next == ack->next && other.limit == ack->limit && other.unwritten == ack->unwritten);
     require(other.delay == ack->delay && other.newest == ack->newest && other.duplicates == ack->duplicates);
     require(other.from == ack->from && other.runs == ack->runs);
+  } else if (const auto* size = std::get_if<ping_size>(&ping.body)) {
+    require(std::get<ping_size>(again.body).bytes == size->bytes);
   } else {
     const auto& stream = std::get<ping_stream>(ping.body);
     const auto& other = std::get<ping_stream>(again.body);

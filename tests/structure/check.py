@@ -15,7 +15,7 @@ RANKS = [
     # one format or one mechanism each
     ["ack_runs", "address_tokens", "backoff", "bbr", "coordinator_url", "join_query", "list_pacer", "note", "outbox", "output_format",
      "pacer", "relay_meter", "replay_window", "roster", "send_log", "start_gate", "stun", "unproven_allowance", "v2_messages", "wire"],
-    ["challenges", "record_formatter", "relay_frame", "seal", "v2_client"],  # a format within another
+    ["challenges", "path_mtu", "record_formatter", "relay_frame", "seal", "v2_client"],  # a format within another
     ["topic_roster"],  # rosters of clients
     # one conversation or one table each
     ["delivery", "input_splitter", "nat_probe", "path_set", "peer_table", "registration", "relay_queue",

@@ -43,10 +43,18 @@ struct datagram_in {
   local_path to;  ///< set only with `tell_destination`
 };
 
+/// Whether a datagram may leave in pieces of IP. Where the system has no such choice it does as it always does.
+enum class fragments : std::uint8_t {
+  as_usual,  ///< whole, but in pieces once the kernel was told that the path does not carry so much
+  never,     ///< whole or not at all
+  allowed,   ///< whole where it fits, and routers may cut it
+};
+
 struct datagram_out {
   byte_view bytes;
   endpoint to;
   local_path from;
+  net::fragments fragments = net::fragments::as_usual;
 };
 
 struct udp_counters {

@@ -1,0 +1,88 @@
+// How large the packets are that two of ours send each other.
+#include "peer_stream_fixture.hpp"
+
+namespace nat {
+namespace {
+
+class peer_mtu_test : public peer_stream_test {
+ protected:
+  /// A network that carries so much at once; in pieces, what may leave in pieces.
+  static auto carrying(std::size_t most) {
+    return [most](const seen_packet& packet) {
+      return packet.relayed || packet.bytes.size() <= most || packet.pieces == fragmenting::allowed;
+    };
+  }
+  std::size_t largest_data() const {
+    std::size_t out = 0;
+    for (const auto& each : trace) out = std::max(out, each.is_data() ? each.bytes.size() : 0);
+    return out;
+  }
+  std::size_t probes() const {
+    return sent_count([](const seen_packet& each) { return !each.is_data() && each.bytes.size() > header_size; });
+  }
+};
+
+TEST_F(peer_mtu_test, packets_are_as_large_as_the_paths_carry) {
+  for (const std::size_t carried : {1232U, 1299U, 1300U, 1400U, 1472U, 9000U}) {
+    hosts.clear();
+    trace.clear();
+    passes = carrying(carried);
+    three_peers();
+    pass(3s);
+    const auto typed = pour("ann", 100'000);
+    pass(5s);
+    EXPECT_EQ(read("ben"), typed);
+    EXPECT_EQ(read("cat"), typed);
+    std::size_t wanted = max_datagram;
+    for (const auto mtu : path_mtu::mtus) {
+      if (mtu - path_mtu::ipv4_headers <= carried) wanted = std::max(wanted, mtu - path_mtu::ipv4_headers);
+    }
+    EXPECT_EQ(largest_data(), wanted) << carried;
+  }
+}
+
+TEST_F(peer_mtu_test, the_narrowest_path_counts_for_all) {
+  passes = [](const seen_packet& packet) { return packet.bytes.size() <= 1400 || packet.to.ip != ip("203.0.113.3"); };
+  three_peers();
+  pass(3s);
+  pour("ann", 100'000);
+  pass(1s);
+  EXPECT_EQ(largest_data(), 1392U);
+}
+
+TEST_F(peer_mtu_test, a_path_that_carries_less_all_at_once_loses_nothing) {
+  three_peers();
+  pass(3s);
+  auto typed = pour("ann", 100'000);
+  EXPECT_EQ(largest_data(), 1472U);
+  passes = carrying(1400);
+  typed += pour("ann", 300'000);
+  pass(10s);
+  EXPECT_EQ(read("ben"), typed);
+  trace.clear();
+  pour("ann", 100'000);
+  EXPECT_EQ(largest_data(), 1392U);
+}
+
+TEST_F(peer_mtu_test, a_path_that_is_settled_is_not_probed_any_more) {
+  three_peers();
+  pass(3s);
+  const auto before = probes();
+  EXPECT_LE(before, 12U) << "one each way, and what the first seconds cost";
+  pass(5min);
+  EXPECT_EQ(probes(), before);
+}
+
+TEST_F(peer_mtu_test, nobody_else_gets_a_probe_and_no_probe_a_larger_answer) {
+  three_peers();
+  pass(3s);
+  ASSERT_GT(probes(), 0U);
+  for (const auto& each : trace) {
+    if (each.is_data() || each.bytes.size() == header_size) continue;
+    EXPECT_TRUE(each.to.ip == ip("203.0.113.1") || each.to.ip == ip("203.0.113.2") || each.to.ip == ip("203.0.113.3"));
+    EXPECT_EQ(each.pieces, fragmenting::never);
+  }
+}
+
+}  // namespace
+}  // namespace nat
