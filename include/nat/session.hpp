@@ -171,6 +171,7 @@ class session {
   // For the table that it is in.
   std::uint64_t serial = 0;  ///< an order that is the same in each run
   deadline scheduled;        ///< where it stands in the order of deadlines
+  bool is_touched = false;   ///< it may stand elsewhere soon
   deadline retired_at;       ///< when it left
 
  private:

@@ -12,6 +12,7 @@
 #include <string>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 namespace nat {
 
@@ -45,6 +46,9 @@ class session_table {
   // The order of deadlines, so that nobody walks over all of them for one.
   /// Its deadline may be another one.
   void reschedule(time_point now, session& who);
+  /// The same, when `reschedule_touched` is called: once for all the packets that came together.
+  void touch(session& who);
+  void reschedule_touched(time_point now);
   /// One whose deadline has come; it is to be rescheduled. Null: none.
   session* next_due(time_point now) const;
   deadline next_deadline() const { return schedule_.empty() ? deadline{} : schedule_.begin()->first.first; }
@@ -75,6 +79,7 @@ class session_table {
   std::map<name_tag, session*> by_tag_;
   std::map<sender_id, session*> by_sender_;
   std::map<std::pair<time_point, std::uint64_t>, session*> schedule_;  ///< those of one moment by their serial
+  std::vector<session*> touched_;
   std::uint64_t last_serial_ = 0;
   std::deque<std::unique_ptr<session>> retired_;  ///< the one gone longest first
   std::map<sender_id, std::uint64_t> floors_;     ///< `session::data_floor` of those that were forgotten

@@ -38,6 +38,8 @@ class stream_inbox {
   static constexpr unsigned packets_an_ack = 2;
   static constexpr int acks_a_round_trip = 8;
   static constexpr duration longest_ack_spacing = std::chrono::milliseconds(5);
+  // Where the round trip is so short that each acknowledgement would cost more than it tells.
+  static constexpr duration least_ack_spacing = std::chrono::microseconds(100);
   // Each arrival is told twice, as an acknowledgement may be lost; of one moment in so many PINGs at most.
   static constexpr int told_times = 2;
   static constexpr std::size_t max_news = 16;

@@ -168,7 +168,7 @@ void peer::on_sealed_data(const arrival& how, const data_header& header, byte_vi
     case data_verdict::unexpected: ++counters_.data_unexpected; return;
     case data_verdict::duplicate:
       ++counters_.data_duplicate;
-      if (!has_left) sessions_.reschedule(how.now, *who);  // who left has no deadlines, and may be forgotten
+      if (!has_left) sessions_.touch(*who);  // who left has no deadlines, and may be forgotten
       return;
     case data_verdict::no_room: ++counters_.data_early; return;
     case data_verdict::forged: ++counters_.forged; return;
@@ -181,7 +181,7 @@ void peer::on_sealed_data(const arrival& how, const data_header& header, byte_vi
   who->paths().on_data(how.now);
   ++who->payloads;
   receiver_.on_arrival(how.now, *who);
-  if (!has_left) sessions_.reschedule(how.now, *who);
+  if (!has_left) sessions_.touch(*who);
 }
 
 }  // namespace nat

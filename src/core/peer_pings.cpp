@@ -99,6 +99,7 @@ void peer::send_size(time_point now, session& who, path& on, std::size_t padded,
 }
 
 void peer::ping_sessions(time_point now) {
+  sessions_.reschedule_touched(now);
   std::optional<duration> silent_relay;
   // Each once at most: a deadline that stays must not hold up everything else.
   for (auto turns = sessions_.size(); turns > 0; --turns) {

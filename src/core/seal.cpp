@@ -6,7 +6,9 @@
 #include <new>
 #include <stdexcept>
 
+#include <openssl/core_names.h>
 #include <openssl/evp.h>
+#include <openssl/params.h>
 #include <sodium.h>
 
 namespace nat {
@@ -14,15 +16,16 @@ namespace {
 
 // The packet.
 constexpr std::size_t nonce_at = magic_size;
-constexpr std::size_t nonce_size = crypto_aead_xchacha20poly1305_ietf_NPUBBYTES;
+constexpr std::size_t nonce_size = header_cipher::nonce_size;
 // What every nonce ends with: SipHash-2-4 of the rest of it, under a key that is no secret.
 constexpr std::size_t mark_size = crypto_shorthash_BYTES;
 constexpr std::size_t mark_at = nonce_at + nonce_size - mark_size;
 constexpr std::uint8_t mark_key[] = {'n', 'a', 't', 'p', 'e', 'e', 'r', ' ', 'n', 'o', 'n', 'c', 'e', ' ', 'v', '1'};
 static_assert(sizeof(mark_key) == crypto_shorthash_KEYBYTES);
 constexpr std::size_t tag_at = nonce_at + nonce_size;
-constexpr std::size_t tag_size = crypto_aead_xchacha20poly1305_ietf_ABYTES;
+constexpr std::size_t tag_size = header_cipher::tag_size;
 constexpr std::size_t sealed_at = tag_at + tag_size;
+static_assert(magic_size == header_cipher::beside_size);
 static_assert(nonce_size == 24 && tag_size == 16 && sealed_at + sealed_header_size == header_size);
 
 // The sealed header of every kind.
@@ -131,15 +134,21 @@ cipher_context make_context(const topic_keys& keys, sender_id sender, payload_ci
 void start_payload(EVP_CIPHER_CTX* context, const plain_header& header, byte_view readable_payload) {
   std::array<std::uint8_t, payload_nonce_size> nonce{};
   std::memcpy(&nonce[payload_nonce_size - sizeof(std::uint64_t)], &header[number_at], sizeof(std::uint64_t));
-  require(::EVP_CipherInit_ex(context, nullptr, nullptr, nullptr, nonce.data(), -1));
+  require(::EVP_CipherInit_ex2(context, nullptr, nullptr, nonce.data(), -1, nullptr));
   const auto cover = [&](byte_view bytes) {
     int size = 0;
     if (!bytes.empty())
       require(::EVP_CipherUpdate(context, nullptr, &size, bytes.data(), static_cast<int>(bytes.size())));
   };
-  cover(byte_view(header).first(payload_tag_at));
-  cover(byte_view(header).subspan(payload_tag_end));
+  std::array<std::uint8_t, sealed_header_size - tag_size> rest;
+  std::copy(header.begin() + payload_tag_end, header.end(), std::copy_n(header.begin(), payload_tag_at, rest.begin()));
+  cover(rest);
   cover(readable_payload);
+}
+
+/// The parameter that the library reads or writes a tag by; EVP_CIPHER_CTX_ctrl would make one, more slowly.
+std::array<OSSL_PARAM, 2> tag_parameter(std::uint8_t* tag) {
+  return {::OSSL_PARAM_construct_octet_string(OSSL_CIPHER_PARAM_AEAD_TAG, tag, tag_size), ::OSSL_PARAM_construct_end()};
 }
 
 std::array<std::uint8_t, mark_size> mark_of(byte_view packet) {
@@ -153,9 +162,9 @@ void seal_header(byte_span packet, std::uint64_t magic, const plain_header& head
   store_be(packet.data(), magic);
   random.fill(packet.subspan(nonce_at, nonce_size - mark_size));
   std::ranges::copy(mark_of(packet), &packet[mark_at]);
-  ::crypto_aead_xchacha20poly1305_ietf_encrypt_detached(&packet[sealed_at], &packet[tag_at], nullptr, header.data(),
-                                                        header.size(), packet.data(), magic_size, nullptr,
-                                                        &packet[nonce_at], keys.header_key().data());
+  header_cipher::encrypt(keys.header_key().first<header_cipher::key_size>(), packet.subspan<nonce_at, nonce_size>(),
+                         packet.first<magic_size>(), header, packet.subspan<sealed_at, sealed_header_size>(),
+                         packet.subspan<tag_at, tag_size>());
 }
 
 result<sealed_header> decode_data(const plain_header& header) {
@@ -307,7 +316,7 @@ void packet_sealer::seal_data(byte_span packet, std::uint64_t number, std::uint6
   }
   std::uint8_t end[EVP_MAX_BLOCK_LENGTH];  // both are stream ciphers: nothing is left for it
   require(::EVP_CipherFinal_ex(context, end, &size));
-  require(::EVP_CIPHER_CTX_ctrl(context, EVP_CTRL_AEAD_GET_TAG, tag_size, &header[payload_tag_at]));
+  require(::EVP_CIPHER_CTX_get_params(context, tag_parameter(&header[payload_tag_at]).data()));
   seal_header(packet, data_magic, header, state_->keys, random);
 }
 
@@ -332,9 +341,10 @@ result<sealed_header> open_header(const topic_keys& keys, byte_view packet) {
   const auto magic = load_be<std::uint64_t>(packet.data());
   if (magic != data_magic && magic != ping_magic) return errc::not_sealed;
   plain_header header;
-  if (::crypto_aead_xchacha20poly1305_ietf_decrypt_detached(
-          header.data(), nullptr, &packet[sealed_at], sealed_header_size, &packet[tag_at], packet.data(), magic_size,
-          &packet[nonce_at], keys.header_key().data()) != 0) {
+  if (!header_cipher::decrypt(keys.header_key().first<header_cipher::key_size>(),
+                              packet.subspan<nonce_at, nonce_size>(), packet.first<magic_size>(),
+                              packet.subspan<sealed_at, sealed_header_size>(), packet.subspan<tag_at, tag_size>(),
+                              header)) {
     return std::ranges::equal(mark_of(packet), packet.subspan(mark_at, mark_size)) ? errc::other_topic
                                                                                    : errc::not_sealed;
   }
@@ -382,7 +392,7 @@ bool payload_opener::open(byte_view packet, const data_header& header, byte_span
   }
   std::array<std::uint8_t, tag_size> tag;
   std::copy_n(&header.opened[payload_tag_at], tag_size, tag.begin());
-  require(::EVP_CIPHER_CTX_ctrl(context, EVP_CTRL_AEAD_SET_TAG, tag_size, tag.data()));
+  require(::EVP_CIPHER_CTX_set_params(context, tag_parameter(tag.data()).data()));
   std::uint8_t end[EVP_MAX_BLOCK_LENGTH];
   if (::EVP_CipherFinal_ex(context, end, &size) != 1) return false;
   if (!keyed && !payload.empty() && out.data() != payload.data())

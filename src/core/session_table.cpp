@@ -1,6 +1,7 @@
 #include "nat/session_table.hpp"
 
 #include <algorithm>
+#include <utility>
 
 namespace nat {
 
@@ -34,6 +35,7 @@ void session_table::remove(time_point now, std::string_view name) {
   auto& who = *found->second;
   forget_sender(who);
   unschedule(who);
+  if (std::exchange(who.is_touched, false)) std::erase(touched_, &who);
   by_tag_.erase(who.tag());
   who.retired_at = now;
   who.inbox().release();
@@ -81,6 +83,18 @@ void session_table::reschedule(time_point now, session& who) {
   unschedule(who);
   who.scheduled = due;
   if (due) schedule_.emplace(std::pair(*due, who.serial), &who);
+}
+
+void session_table::touch(session& who) {
+  if (!std::exchange(who.is_touched, true)) touched_.push_back(&who);
+}
+
+void session_table::reschedule_touched(time_point now) {
+  for (auto* who : touched_) {
+    who->is_touched = false;
+    reschedule(now, *who);
+  }
+  touched_.clear();
 }
 
 void session_table::unschedule(session& who) {

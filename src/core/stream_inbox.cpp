@@ -420,7 +420,8 @@ std::optional<ping_acknowledgement> stream_inbox::next_ack(time_point now, durat
     acks_at_once_ = 0;
     acked_at_ = now;
     unacked_ = 0;
-    spacing_ = std::min<duration>(round_trip / acks_a_round_trip, longest_ack_spacing);
+    const auto least = round_trip == duration{} ? duration{} : least_ack_spacing;
+    spacing_ = std::clamp<duration>(round_trip / acks_a_round_trip, least, longest_ack_spacing);
     ack_at_.reset();
   }
   return out;

@@ -234,7 +234,9 @@ awaitable<void> program::watch_output() {
 awaitable<void> program::pump_network() {
   for (;;) {
     const auto batch = co_await link_.receive();
-    for (const auto& datagram : batch) engine_.on_datagram(steady_now(), wall_now(), datagram.from, datagram.bytes);
+    const auto now = steady_now();
+    const auto wall = wall_now();
+    for (const auto& datagram : batch) engine_.on_datagram(now, wall, datagram.from, datagram.bytes);
     engine_.flush(steady_now());
     act();
   }

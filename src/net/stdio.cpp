@@ -11,6 +11,7 @@
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/posix/stream_descriptor.hpp>
+#include <boost/asio/post.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <climits>
@@ -18,6 +19,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <sys/stat.h>
+#include <sys/uio.h>
 #include <system_error>
 #include <unistd.h>
 
@@ -52,12 +54,32 @@ wake_reason wait_ready(int fd, short events, const wake_pipe& stop, deadline unt
   }
 }
 
-/// How much one write may carry without blocking once `poll` says there is room: PIPE_BUF for a pipe (POSIX), and as
-/// much for terminals and sockets. A regular file never blocks for long.
-std::size_t unblocking_write(int fd) {
+/// A regular file; or /dev/null, which does not block at all.
+bool never_blocks_for_long(int fd) {
   struct stat info {};
-  if (::fstat(fd, &info) == 0 && S_ISREG(info.st_mode)) return std::numeric_limits<std::size_t>::max();
-  return PIPE_BUF;
+  struct stat null {};
+  if (::fstat(fd, &info) != 0) return false;
+  const bool is_null = S_ISCHR(info.st_mode) && ::stat("/dev/null", &null) == 0 && info.st_rdev == null.st_rdev;
+  return S_ISREG(info.st_mode) || is_null;
+}
+
+/// How much one write may carry without blocking once `poll` says there is room: PIPE_BUF for a pipe (POSIX), and as
+/// much for terminals and sockets.
+std::size_t unblocking_write(int fd) {
+  return never_blocks_for_long(fd) ? std::numeric_limits<std::size_t>::max() : PIPE_BUF;
+}
+
+/// Writes what goes into the page cache now. 0: that would block, or cannot be told, which errno says.
+std::size_t write_at_once([[maybe_unused]] int fd, [[maybe_unused]] byte_view bytes) {
+#if defined(__linux__) && defined(RWF_NOWAIT)
+  const iovec part{const_cast<std::uint8_t*>(bytes.data()), bytes.size()};  // as the call for reading wants it
+  constexpr off_t here = -1;
+  const auto size = ::pwritev2(fd, &part, 1, here, RWF_NOWAIT);
+  return size > 0 ? static_cast<std::size_t>(size) : 0;
+#else
+  errno = EOPNOTSUPP;
+  return 0;
+#endif
 }
 
 std::error_code canceled() { return std::make_error_code(std::errc::operation_canceled); }
@@ -217,7 +239,11 @@ class output_stream::hangup_watch {
 };
 
 output_stream::output_stream(asio::io_context& io, int fd, const stdio_options& options)
-    : fd_(fd), max_write_(unblocking_write(fd)), hangup_(std::make_unique<hangup_watch>(io, fd)) {
+    : executor_(io.get_executor()),
+      fd_(fd),
+      max_write_(unblocking_write(fd)),
+      tries_at_once_(!options.portable && never_blocks_for_long(fd)),
+      hangup_(std::make_unique<hangup_watch>(io, fd)) {
   if (!options.portable) file_ = shared_file::open(io, fd, shared_file::use::writing);
   if (!file_) thread_ = std::make_unique<blocking_thread>();
 }
@@ -238,6 +264,13 @@ asio::awaitable<output_stream::written> output_stream::write(byte_view bytes) {
     if (out.size > 0 || out.error) co_return out;
     thread_ = std::make_unique<blocking_thread>();
     file_.reset();
+  }
+  if (tries_at_once_) {
+    if (const auto size = write_at_once(fd_, bytes); size > 0) {
+      co_await asio::post(executor_, asio::use_awaitable);  // whoever calls this in a loop starves nobody
+      co_return written{size, {}};
+    }
+    tries_at_once_ = errno == EAGAIN;
   }
   co_return co_await asio::co_spawn(
       thread_->pool,

@@ -157,14 +157,14 @@ std::span<const datagram_in> udp_link::batches::receive() {
       take_message(at, messages[at].msg_hdr, messages[at].msg_len);
     }
     counters_.received += arrived_.size();
-    saw_error_ |= count < 0;
+    saw_error_ |= count < 0 && !would_block(errno);
     return arrived_;
   }
 #endif
   for (std::size_t i = 0; i < batch_size; ++i) {
     prepare_receive(i);
     const auto size = ::recvmsg(fd_, &headers_[i], 0);
-    saw_error_ |= size < 0;
+    saw_error_ |= size < 0 && !would_block(errno);
     if (size < 0) break;
     take_message(i, headers_[i], static_cast<std::size_t>(size));
   }

@@ -13,8 +13,9 @@ RANKS = [
     ["endpoint", "random", "stream_limits", "token_bucket"],
     ["topic_keys"],
     # one format or one mechanism each
-    ["ack_runs", "address_tokens", "backoff", "bbr", "coordinator_url", "join_query", "list_pacer", "note", "outbox", "output_format",
-     "pacer", "relay_meter", "replay_window", "roster", "send_log", "start_gate", "stun", "unproven_allowance", "v2_messages", "wire"],
+    ["ack_runs", "address_tokens", "backoff", "bbr", "coordinator_url", "header_cipher", "join_query",
+     "list_pacer", "note", "outbox", "output_format", "pacer", "relay_meter", "replay_window", "roster", "send_log",
+     "start_gate", "stun", "unproven_allowance", "v2_messages", "wire"],
     ["challenges", "path_mtu", "record_formatter", "relay_frame", "seal", "v2_client"],  # a format within another
     ["topic_roster"],  # rosters of clients
     # one conversation or one table each
@@ -39,7 +40,7 @@ CORE_NEVER_NAMES = re.compile(
     r"|clock_gettime|gettimeofday|timerfd|random_device|getrandom|RAND_bytes|randombytes|mt19937"
     r"|spdlog|std::(?:cout|cerr|clog|cin|this_thread|thread\b|mutex\b)|co_await|environ\b")
 CORE_NEVER_INCLUDES = re.compile(
-    r"nat/net/|boost/(?:asio|beast)|spdlog|CLI/|openssl/(?!evp\.h)|sys/|netinet/|arpa/|netdb\.h|unistd\.h|fcntl\.h|poll\.h|pthread"
+    r"nat/net/|boost/(?:asio|beast)|spdlog|CLI/|openssl/(?!(?:core_names|evp|params)\.h)|sys/|netinet/|arpa/|netdb\.h|unistd\.h|fcntl\.h|poll\.h|pthread"
     r"|linux/|^(?:iostream|fstream|cstdio|stdio\.h|ctime|time\.h|random|thread|mutex|filesystem)$")
 
 LONGEST_FILE = 450  # lines; about 400 is where a room wants a wall

@@ -14,6 +14,7 @@
 #include <memory>
 #include <mutex>
 
+#include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/awaitable.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/thread_pool.hpp>
@@ -129,8 +130,10 @@ class output_stream {
  private:
   written write_some(blocking_thread& thread, byte_view bytes) const;
 
+  boost::asio::any_io_executor executor_;
   int fd_;
   std::size_t max_write_;
+  bool tries_at_once_;  ///< the file may take bytes without blocking, though it cannot be awaited
   std::shared_ptr<shared_file> file_;
   std::unique_ptr<blocking_thread> thread_;  ///< where there is no `file_`
   class hangup_watch;
