@@ -10,7 +10,7 @@
 //   peer_pings.cpp        packets to them, but for DATA
 //   peer_streams.cpp      who has how much of whose stream
 //   peer_coordinator.cpp  the coordinator, and what it says about others
-//   peer_status.cpp       what the user is told of the paths
+//   peer_status.cpp       what the user is told of the paths and the streams
 #pragma once
 
 #include "nat/challenges.hpp"
@@ -19,6 +19,7 @@
 #include "nat/note.hpp"
 #include "nat/outbox.hpp"
 #include "nat/peer_table.hpp"
+#include "nat/progress_report.hpp"
 #include "nat/queue_level.hpp"
 #include "nat/receiver.hpp"
 #include "nat/registration.hpp"
@@ -73,6 +74,7 @@ struct ending {
 /// What came in and what became of it.
 struct peer_counters {
   std::uint64_t data_received = 0;
+  std::uint64_t payload_bytes = 0;    ///< of DATA that was taken
   std::uint64_t data_unlisted = 0;    ///< dropped: the source is in no list
   std::uint64_t data_overflow = 0;    ///< dropped: a seed peer's, and stdout is not read
   std::uint64_t data_duplicate = 0;   ///< dropped: it came by another path, was sent again, or was played again
@@ -152,6 +154,7 @@ class peer {
   std::array<queue_level, 12> queues() const;
   const peer_counters& counters() const { return counters_; }
   status_report status(time_point now) const;
+  progress_report progress(time_point now) const;
   const peer_table& seeds() const { return table_; }
   const session_table& sessions() const { return sessions_; }
   const topic_keys& keys() const { return keys_; }

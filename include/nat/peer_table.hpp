@@ -34,8 +34,9 @@ struct known_peer {
   bool heard = false;        ///< a valid packet came from exactly this address
   time_point first_heard{};  ///< these two are meaningful once heard
   time_point last_heard{};
-  deadline kept_until;         ///< set while the newest list lacks it (see `peer_table::update`)
-  std::uint64_t received = 0;  ///< DATA packets
+  deadline kept_until;              ///< set while the newest list lacks it (see `peer_table::update`)
+  std::uint64_t received = 0;       ///< DATA packets
+  std::uint64_t payload_bytes = 0;  ///< of those
   std::uint64_t bytes_received = 0;
   std::uint64_t bytes_sent = 0;
   bool unreachable = false;  ///< ICMP has said so since it was heard

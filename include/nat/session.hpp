@@ -160,7 +160,8 @@ class session {
   // What the user was last told of the path in use.
   time_point told_path_of{};  ///< the choice's moment
   std::uint8_t told_obstacle = 0;
-  std::uint64_t payloads = 0;     ///< received
+  std::uint64_t payloads = 0;  ///< received
+  std::uint64_t payload_bytes = 0;
   bool said_goodbye = false;      ///< it will not come back
   bool will_end = false;          ///< it sends until it has no more (--quit-on-eof)
   bool missed_beginning = false;  ///< of its stream

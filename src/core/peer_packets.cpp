@@ -70,6 +70,8 @@ void peer::on_unsealed(const arrival& how, const packet& decoded) {
   who->bytes_received += header_size + decoded.payload.size();
   if (!is_data) return;
   ++who->received;
+  who->payload_bytes += decoded.payload.size();
+  counters_.payload_bytes += decoded.payload.size();
   write_out(how.now, {who->name, who->address, how.wall}, decoded.payload);
 }
 
@@ -180,6 +182,8 @@ void peer::on_sealed_data(const arrival& how, const data_header& header, byte_vi
   if (by != nullptr) by->heard_at = how.now;
   who->paths().on_data(how.now);
   ++who->payloads;
+  who->payload_bytes += datagram.size() - header_size;
+  counters_.payload_bytes += datagram.size() - header_size;
   receiver_.on_arrival(how.now, *who);
   if (!has_left) sessions_.touch(*who);
 }

@@ -1,4 +1,4 @@
-// What the user is told of the paths: a line for each change, and the table of all.
+// What the user is told of the paths: a line for each change, and the table of all; and how far the streams are.
 #include "nat/peer.hpp"
 
 #include <algorithm>
@@ -64,6 +64,22 @@ status_report peer::status(time_point now) const {
     if (!each.is_ours && sessions_.by_name(each.name) == nullptr) out.peers.push_back(report_of(now, each));
   }
   std::ranges::sort(out.peers, {}, &peer_report::name);
+  return out;
+}
+
+/// With those who left a moment ago: what they have is news for a while, and they may come back.
+progress_report peer::progress(time_point now) const {
+  progress_report out{.at = now, .sent = sender_.log().end_offset(), .received = counters_.payload_bytes};
+  sessions_.for_each([&](const session& who) { out.peers.push_back(progress_of(who)); });
+  sessions_.for_each_retired([&](const session& who) {
+    const bool is_news = who.is_fresh() && now - *who.retired_at < sender::keeps_for_return;
+    if (is_news) out.peers.push_back(progress_of(who));
+  });
+  for (const auto& each : table_.peers()) {
+    const bool is_seed = !each.is_ours && sessions_.by_name(each.name) == nullptr;
+    if (is_seed) out.peers.push_back(progress_of(now, each, sender_.log()));
+  }
+  std::ranges::sort(out.peers, {}, &peer_progress::name);
   return out;
 }
 

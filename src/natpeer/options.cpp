@@ -65,6 +65,7 @@ struct raw_options {
   std::string live;
   std::optional<std::string> status_socket;
   bool json = false;
+  bool progress = false;
   std::string log_level = "info";
   bool verbose = false;
   bool quiet = false;
@@ -219,6 +220,7 @@ options read(const raw_options& raw, bool quit_on_eof) {
 
   if (raw.status_socket && raw.status_socket->empty()) throw usage_error("--status-socket is empty");
   out.status_socket = raw.status_socket.value_or("");
+  out.progress = raw.progress;
   out.engine.key = read_key(raw.key_file, out.engine.topic);
   out.log_level = raw.verbose ? "debug" : raw.quiet ? "warn" : raw.log_level;
   return out;
@@ -274,6 +276,7 @@ std::variant<options, int> parse_options(int argc, const char* const* argv) {
   add(app, "--memory", raw.memory, "SIZE", "bytes kept for each direction, with k, M or G (default: 64M)");
   add(app, "--status-socket", raw.status_socket, "PATH",
       "tell the status, as JSON, to who connects to this Unix socket (default: none)");
+  app.add_flag("--progress", raw.progress, "with a terminal on stderr, show rate, total, and how far each peer is");
   add(app, "--log-level", raw.log_level, "LEVEL", "trace, debug, info, warn, error or off (default: info)")
       ->check(CLI::IsMember({"trace", "debug", "info", "warn", "error", "off"}));
   app.add_flag("-v,--verbose", raw.verbose, "log more: --log-level debug");

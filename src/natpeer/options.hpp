@@ -28,6 +28,7 @@ struct options {
   nat::ip_address bind;            ///< `::`: every address, IPv4 and IPv6
   std::uint16_t bind_port = 0;     ///< 0: any free port
   std::string status_socket;       ///< a path; empty: none
+  bool progress = false;           ///< shown on stderr, if that is a terminal
   std::string log_level = "info";  ///< one of spdlog's names
 };
 

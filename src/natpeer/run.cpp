@@ -9,6 +9,7 @@
 //   the clock    wake             ->  peer::on_time         :          notes                 -> the log
 //   signals      on_signal        ->  peer::leave           :
 //   who asks     status_          ->  peer::status          :
+//   who watches  progress_        ->  peer::progress        :
 //
 // A byte from stdin goes pump_input, peer::on_input, sender::pump, send_log, outbox, send_datagrams (or relay_queue,
 // coordinator_link::send_waiting); on the other side pump_network (or coordinator_link::converse), peer::on_datagram,
@@ -29,6 +30,7 @@
 
 #include "coordinator_link.hpp"
 #include "notes.hpp"
+#include "progress_display.hpp"
 #include "status.hpp"
 
 #include <algorithm>
@@ -109,6 +111,7 @@ class program {
   nat::net::resolver names_{lookups_};
   coordinator_link coordinator_{io_, options_.coordinator, options_.ca_file, engine_, [this] { act(); }};
   std::optional<nat::net::status_socket> status_;
+  std::optional<progress_display> progress_;
   asio::signal_set signals_{io_, SIGINT, SIGTERM, SIGUSR1};
   asio::steady_timer wake_{io_};
   nat::deadline waking_at_;
@@ -139,6 +142,9 @@ program::program(const options& options)
                       }}),
       started_at_(wall_now()) {
   if (!options.status_socket.empty()) status_.emplace(io_, options.status_socket, [this] { return status() + '\n'; });
+  if (options.progress && progress_display::is_possible()) {
+    progress_.emplace(io_, [this] { return engine_.progress(steady_now()); });
+  }
 }
 
 int program::run() {
@@ -160,6 +166,7 @@ int program::run() {
   }
   engine_.start(steady_now());
   act();
+  if (progress_) progress_->start();
   io_.run();
   const auto& counters = engine_.counters();
   spdlog::debug(
@@ -167,6 +174,7 @@ int program::run() {
       "dropped {} malformed, {} unsealed, {} forged, {} of other topics",
       engine_.packets_sent(), counters.data_received, counters.data_unlisted, counters.data_overflow,
       counters.pings_received, counters.malformed, counters.unsealed, counters.forged, counters.other_topic);
+  if (progress_) progress_->finish();
   const auto& ended = *engine_.ended();
   if (!ended.reason.empty()) std::fprintf(stderr, "natpeer: %s\n", nat::visible(ended.reason).c_str());
   // A lookup cannot be interrupted, nor a write to a stopped terminal, nor a read that somebody else has emptied the
@@ -357,6 +365,7 @@ void program::await_signal() {
 
 void program::on_signal(int signal) {
   if (signal == SIGUSR1) {
+    if (progress_) progress_->hide();
     std::fputs(status_table(status()).c_str(), stderr);
     return await_signal();
   }

@@ -4,6 +4,7 @@
 #include "nat/text.hpp"
 
 #include "keys.hpp"
+#include "sizes.hpp"
 
 #include <algorithm>
 #include <array>
@@ -53,18 +54,6 @@ json encode_peer(const nat::peer_report& peer, const status_context& around) {
 }
 
 // ---- the table
-
-std::string bytes_text(double bytes) {
-  constexpr std::array<const char*, 5> units = {"B", "kB", "MB", "GB", "TB"};
-  std::size_t unit = 0;
-  while (bytes >= 1000 && unit + 1 < units.size()) {
-    bytes /= 1000;
-    ++unit;
-  }
-  char text[32];
-  std::snprintf(text, sizeof text, unit == 0 || bytes >= 100 ? "%.0f %s" : "%.1f %s", bytes, units[unit]);
-  return text;
-}
 
 std::string age_text(std::int64_t millis) {
   const auto seconds = std::max<std::int64_t>(0, millis / 1000);

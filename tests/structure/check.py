@@ -23,7 +23,7 @@ RANKS = [
      "stream_inbox", "stun_client", "stun_server", "topic_schedule", "topic_view"],
     ["session"],  # one peer of ours: its keys, its paths
     ["session_table"],
-    ["receiver", "sender", "status_report"],  # what goes out, to whom, how fast; what the user is told
+    ["progress_report", "receiver", "sender", "status_report"],  # what goes out, to whom, how fast; what the user is told
     ["coordinator", "peer"],  # the engines: everything one program decides
 ]
 RANK = {name: rank for rank, names in enumerate(RANKS) for name in names}
