@@ -126,7 +126,8 @@ class stream_inbox {
   /// pinned.
   void revoke(time_point now);
   time_point last_arrival() const { return last_arrival_; }
-  /// The sender comes near to what it may send, and stdout is not what it waits for.
+  /// The sender comes near to what it may send, or uses half of it in each round trip, and stdout is not what it waits
+  /// for.
   bool wants_wider() const;
 
   // ---- acknowledgements
@@ -194,6 +195,7 @@ class stream_inbox {
   void hurry(time_point now);
   void note(std::uint64_t number);
   void write_runs(ping_acknowledgement& out);
+  void measure_use(time_point now, duration round_trip);
 
   std::size_t window_;
   std::size_t largest_record_ = max_record;
@@ -229,6 +231,11 @@ class stream_inbox {
   bool is_open_ended_ = false;       ///< what was walked over may be written in parts
   bool ends_open_ = false;           ///< what is in order ends with an unfinished line
   bool is_quiet_ = false;            ///< nothing has come for a while: its last line is written as it is
+
+  // What comes in a round trip: who is held up by the window alone never comes near a limit that moves on meanwhile.
+  time_point measured_at_{};
+  std::uint64_t measured_from_ = 0;  ///< offset
+  bool is_used_ = false;
 
   // Acknowledging.
   deadline ack_at_;

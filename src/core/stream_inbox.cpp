@@ -339,7 +339,17 @@ bool stream_inbox::is_stuck() const {
 
 bool stream_inbox::wants_wider() const {
   const bool is_near_limit = highest_ + window_ / 4 > limit_;
-  return is_near_limit && in_order_ - written_ < window_ / 4;
+  return (is_near_limit || is_used_) && in_order_ - written_ < window_ / 4;
+}
+
+void stream_inbox::measure_use(time_point now, duration round_trip) {
+  if (round_trip == duration{} || now - measured_at_ < round_trip) return;
+  // Asked less often than once a round trip, it may count what more than one has brought.
+  const bool is_one = now - measured_at_ < 2 * round_trip;
+  const auto came = highest_ - std::min(highest_, measured_from_);
+  is_used_ = is_one && came >= window_ / 2;
+  measured_at_ = now;
+  measured_from_ = highest_;
 }
 
 // ---- acknowledgements
@@ -397,6 +407,7 @@ void stream_inbox::write_runs(ping_acknowledgement& out) {
 
 std::optional<ping_acknowledgement> stream_inbox::next_ack(time_point now, duration round_trip) {
   if (!ack_is_due(now) || !has_begun()) return std::nullopt;
+  measure_use(now, round_trip);
   std::erase_if(news_, [&](const news& each) { return each.last < next_ || each.told >= told_times; });
   if (acks_at_once_ == 0 && !is_behind_) {
     for (auto& each : news_) each.is_due = true;

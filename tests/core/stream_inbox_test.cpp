@@ -133,6 +133,29 @@ TEST_F(stream_inbox_test, wants_a_wider_window_where_the_sender_comes_near_it_an
   EXPECT_FALSE(inbox.wants_wider()) << "it waits for stdout";
 }
 
+TEST_F(stream_inbox_test, wants_a_wider_window_where_half_of_it_comes_in_a_round_trip) {
+  inbox.begin(now, 1, 0);
+  constexpr auto step = 5ms;
+  constexpr int steps = 10;  // a round trip
+  std::uint64_t number = 1;
+  const auto round_trip_brings = [&](std::size_t bytes) {
+    for (int i = 0; i < steps; ++i) {
+      now += step;
+      for (std::size_t sum = 0; sum < bytes / steps; sum += size) full(number++);
+      write_bytes();
+      while (inbox.next_ack(now, step * steps)) {
+      }
+    }
+  };
+  round_trip_brings(inbox.window());
+  round_trip_brings(inbox.window() * 2 / 5);
+  round_trip_brings(inbox.window() * 2 / 5);
+  EXPECT_FALSE(inbox.wants_wider()) << "less than half of it is used";
+  round_trip_brings(inbox.window() * 3 / 5);
+  round_trip_brings(inbox.window() * 3 / 5);
+  EXPECT_TRUE(inbox.wants_wider()) << "though no packet came near the limit, which moves on with each acknowledgement";
+}
+
 TEST_F(stream_inbox_test, a_piece_is_of_whole_packets_and_at_least_of_one) {
   inbox.begin(now, 1, 0);
   for (std::uint64_t number = 1; number <= 5; ++number) full(number);
