@@ -4,7 +4,7 @@ import os
 import sys
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from lab import scenarios_changes, scenarios_crowds, scenarios_nats, scenarios_recovery  # noqa: E402
+from lab import scenarios_changes, scenarios_crowds, scenarios_nats, scenarios_recovery, scenarios_stream  # noqa: E402
 from lab.scenarios import SCENARIOS  # noqa: E402
 from lab.testing import LabCase  # noqa: E402
 
@@ -34,6 +34,11 @@ class ChangeScenariosTest(LabCase):
 
 @plays(scenarios_recovery)
 class RecoveryScenariosTest(LabCase):
+    pass
+
+
+@plays(scenarios_stream)
+class StreamScenariosTest(LabCase):
     pass
 
 

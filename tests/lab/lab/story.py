@@ -42,6 +42,7 @@ class Story:
     def __init__(self, out):
         self.out, self.start = out, time.monotonic()
         self.talkers = []
+        self.programs = []  # others, whose logs are shown too
 
     def say(self, line):
         self.out(f"{time.monotonic() - self.start:7.2f} s  {line}")
@@ -64,7 +65,8 @@ class Story:
 
     def show_logs(self):
         """The last words of every peer: why it failed often stands there."""
-        for talker in self.talkers:
-            self.out(f"--- {talker.name}:")
-            for line in talker.program.err.text().splitlines()[-LOG_LINES:]:
+        programs = [(talker.name, talker.program) for talker in self.talkers]
+        for name, program in [*programs, *((each.argv[0], each) for each in self.programs)]:
+            self.out(f"--- {name}:")
+            for line in program.err.text().splitlines()[-LOG_LINES:]:
                 self.out(f"    {line}")

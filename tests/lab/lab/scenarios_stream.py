@@ -1,0 +1,89 @@
+"""Streams through real NATs: nothing is missing, whatever the routers forget; and a link is shared with others."""
+import time
+
+from lab import shared_link
+from lab.network import Network
+from lab.story import scenario
+from lab.transfer import Transfer
+
+LONG = 280.0  # seconds
+GIGABYTE = 1 << 30
+RELAY_FREELY = ["--relay-rate", "1G", "--relay-total-rate", "10G", "--relay-quota", "0"]
+
+
+def transfer(story, net, sites, source, destination, size, path, tcp=False):
+    """Half of it passes, then all routers forget all flows (with `tcp` their connections, too), then the rest does."""
+    going = Transfer(net, source, destination, size)
+    story.programs += [going.sender, going.receiver]
+    began = time.monotonic()
+    going.wait_share(0.5, LONG)
+    story.expect(going.path() == path, f"half of it is there, and the path is {going.path()}, not {path}")
+    for site in sites:
+        site.forget_mappings(tcp)
+    story.say(f"half of it is there, {path}; the routers forget their mappings{' and connections' if tcp else ''}")
+    statuses = going.wait_end(LONG)
+    took = time.monotonic() - began
+    story.say(f"{size >> 20} MiB in {took:.1f} s, {8 * size / took / 1e6:.0f} Mbit/s")
+    story.expect(statuses == (0, 0), f"sender and receiver ended with {statuses}")
+    story.expect(going.received == size, f"{going.received} bytes came out")
+    story.expect(going.sums["in"] == going.sums["out"], f"the checksums differ: {going.sums}")
+
+
+@scenario("gigabyte-direct", "1 GiB from one NAT to another; midway both forget their mappings")
+def gigabyte_direct(story):
+    direct(story, GIGABYTE)
+
+
+@scenario("forgetful-routers", "64 MiB from one NAT to another; midway both forget their mappings", quick=True)
+def forgetful_routers(story):
+    direct(story, GIGABYTE // 16)
+
+
+def direct(story, size):
+    with Network() as net:
+        net.coordinator()
+        sites = [net.site("port"), net.site("port")]
+        transfer(story, net, sites, sites[0].hosts[0], sites[1].hosts[0], size, "direct, public")
+
+
+@scenario("gigabyte-lan", "1 GiB between two hosts behind one NAT; midway it forgets its mappings")
+def gigabyte_lan(story):
+    with Network() as net:
+        net.coordinator()
+        site = net.site("port", hosts=2)
+        transfer(story, net, [site], *site.hosts, GIGABYTE, "direct, lan")
+
+
+@scenario("gigabyte-relay", "1 GiB by the relay; midway the routers forget their mappings and their connections")
+def gigabyte_relay(story):
+    by_relay(story, GIGABYTE)
+
+
+@scenario("forgetful-relay", "64 MiB by the relay; midway the routers forget their mappings and their connections",
+          quick=True)
+def forgetful_relay(story):
+    by_relay(story, GIGABYTE // 16)
+
+
+def by_relay(story, size):
+    with Network() as net:
+        net.coordinator(RELAY_FREELY)
+        sites = [net.site("noudp"), net.site("noudp")]
+        transfer(story, net, sites, sites[0].hosts[0], sites[1].hosts[0], size, "by relay", tcp=True)
+
+
+@scenario("fair-share", "a stream and a TCP download on one link: each gets 30 to 70% of it")
+def fair_share(story):
+    unfair = []
+    for control in ("cubic", "bbr"):
+        if control not in shared_link.controls():
+            story.say(f"the kernel has no {control}")
+            continue
+        for queue in (0.5, 1, 2, 4):
+            for tcp_first in (True, False):
+                shares = shared_link.play(queue, control, tcp_first)
+                what = f"{control}, queue of {queue:g} bandwidth-delay products, {'TCP' if tcp_first else 'natpeer'} first"
+                story.say(f"{what}: {shares}")
+                if not 0.3 <= shares.share <= 0.7:
+                    unfair.append(f"{what}: {shares}")
+    story.expect(not unfair, "\n".join(unfair))
