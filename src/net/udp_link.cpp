@@ -80,10 +80,10 @@ endpoint udp_link::local() const {
 }
 
 asio::awaitable<std::span<const datagram_in>> udp_link::receive() {
+  // Tried before waiting: under load the next batch is already there. Behind everybody else's turn, so that a flood of
+  // datagrams starves nobody.
+  co_await asio::post(socket_.get_executor(), asio::use_awaitable);
   for (;;) {
-    // Tried before waiting: under load the next batch is already there. Behind everybody else's turn, so that a flood
-    // of datagrams starves nobody.
-    co_await asio::post(socket_.get_executor(), asio::use_awaitable);
     if (!socket_.is_open()) throw boost::system::system_error(asio::error::operation_aborted);  // closed meanwhile
     const auto arrived = batches_->receive();
     if (on_unreachable_) batches_->take_errors(on_unreachable_);

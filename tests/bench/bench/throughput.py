@@ -2,6 +2,7 @@
 
 Each round measures everything once, so that the figures of a round are of the same machine in the same minute.
 """
+import contextlib
 import dataclasses
 import json
 import subprocess
@@ -11,7 +12,8 @@ from bench import meter
 from bench.stream import Stream, key_file
 from lab.network import Network
 
-WARM_UP = 2.0  # seconds
+WARM_UP = 2.0  # seconds, and for a crowd that meets more
+WARM_UP_A_RECEIVER = 0.15
 CROWDS = (1, 8, 64)  # receivers
 IPERF_PORT = 5201
 
@@ -45,6 +47,21 @@ def iperf(source, destination, seconds, *options):
         server.end()
 
 
+@contextlib.contextmanager
+def without(offload, *hosts):
+    """Their network cards do without: the kernel cuts what a program sends at once into packets before it leaves."""
+    def switch(value):
+        for host in hosts:
+            done = host.run(["ethtool", "-K", "eth0", offload, value])
+            if done.returncode != 0:
+                raise RuntimeError(f"ethtool: {done.stderr}")
+    switch("off")
+    try:
+        yield
+    finally:
+        switch("on")
+
+
 def tcp(source, destination, seconds):
     return Result(iperf(source, destination, seconds)["end"]["sum_received"]["bits_per_second"])
 
@@ -57,7 +74,8 @@ def udp(source, destination, seconds):
 
 def stream(net, source, destinations, seconds, options=()):
     with Stream(net, source, destinations, options) as running:
-        time.sleep(WARM_UP)  # it is the measured time itself that is waited for
+        # It is the measured time itself that is waited for.
+        time.sleep(WARM_UP + WARM_UP_A_RECEIVER * len(destinations))
         sender, receivers = running.sample()
         time.sleep(seconds)
         sender_after, receivers_after = running.sample()
@@ -72,7 +90,7 @@ def stream(net, source, destinations, seconds, options=()):
 
 
 def play(rounds, seconds, out):
-    """Name -> its Results, one a round: tcp, udp, open (1 receiver), keyed, 8, 64."""
+    """Name -> its Results, one a round."""
     results = {}
 
     def note(name, result):
@@ -84,8 +102,12 @@ def play(rounds, seconds, out):
         source = net.site("open").hosts[0]
         destinations = [net.site("open").hosts[0] for _ in range(max(CROWDS))]
         for _ in range(rounds):
-            note("TCP", tcp(source, destinations[0], seconds))
+            with without("tso", source, destinations[0]):
+                note("TCP", tcp(source, destinations[0], seconds))
+            note("TCP, offloaded", tcp(source, destinations[0], seconds))
             note("UDP", udp(source, destinations[0], seconds))
+            with without("tx-udp-segmentation", source, destinations[0]):
+                note("1→1, by packet", stream(net, source, destinations[:1], seconds))
             for count in CROWDS:
                 note(f"1→{count}", stream(net, source, destinations[:count], seconds))
                 if count == 1:
