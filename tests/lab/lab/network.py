@@ -217,9 +217,15 @@ class Network:
         self.attach(host, site)
 
     def block(self, sender, receiver):
-        """No UDP passes from this site's public address to that one's; what goes elsewhere does."""
+        """No UDP passes from this site's public address to that one's, until `unblock`; what goes elsewhere does."""
+        self.change_block("add", sender, receiver)
+
+    def unblock(self, sender, receiver):
+        self.change_block("delete", sender, receiver)
+
+    def change_block(self, verb, sender, receiver):
         ends = " . ".join(site.public or site.hosts[0].address for site in (sender, receiver))
-        apply_rules(self.core, f"add element ip lab apart {{ {ends} }}\n")
+        apply_rules(self.core, f"{verb} element ip lab apart {{ {ends} }}\n")
 
     def natpeer(self, host, name, topic="t", options=()):
         coordinator = self.coordinator()
