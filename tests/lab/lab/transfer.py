@@ -86,8 +86,9 @@ class Transfer:
         return any(not each.is_running() and each.process.returncode != 0 for each in (self.sender, self.receiver))
 
     def path(self):
-        """How the sender says that it reaches the receiver: `direct, lan`, `by relay`, ..., or None."""
-        told = re.findall(r"peer receiver: (direct, [a-z0-9]+|by relay|no path)", self.sender.err.text())
+        """How the sender last said that it reaches the receiver: `direct, lan`, `by relay`, ..., or None. That there is
+        no path any more does not count: it says so at the end, when the receiver was quicker to leave."""
+        told = re.findall(r"peer receiver: (direct, [a-z0-9]+|by relay)", self.sender.err.text())
         return told[-1] if told else None
 
     def registrations(self):
