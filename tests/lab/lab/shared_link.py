@@ -5,6 +5,7 @@ import os
 import subprocess
 import time
 
+from lab import names
 from lab.built import program
 from lab.network import Network
 
@@ -20,13 +21,17 @@ PORT = 5201
 class Shares:
     ours: float  # bit/s
     tcp: float
+    rtt: float  # milliseconds; natpeer's, at the end
+    loss: float  # of its PINGs
+    resent: int  # TCP's segments, in all
 
     @property
     def share(self):
         return self.ours / (self.ours + self.tcp)
 
     def __str__(self):
-        return f"natpeer {self.ours / 1e6:.1f}, TCP {self.tcp / 1e6:.1f} Mbit/s: {self.share:.0%}"
+        return (f"natpeer {self.ours / 1e6:.1f}, TCP {self.tcp / 1e6:.1f} Mbit/s: {self.share:.0%} "
+                f"(round trip {self.rtt:.0f} ms, {self.loss:.1%} of PINGs lost, TCP sent {self.resent} segments again)")
 
 
 def controls():
@@ -48,11 +53,12 @@ def peer(net, host, name, *options, **pipes):
                        "--stun", coordinator.stun, *options], **pipes)
 
 
-def start_stream(net, source, destination):
+def start_stream(net, source, destination, status):
+    """The receiver; `status`: where the sender tells its own."""
     with open(os.devnull, "wb") as null, open("/dev/zero", "rb") as zeros:
         receiver = peer(net, destination, "downloader", stdin=subprocess.DEVNULL, stdout=null)
         receiver.wait_err("registered")
-        sender = peer(net, source, "server", stdin=zeros, stdout=null)
+        sender = peer(net, source, "server", "--status-socket", status, stdin=zeros, stdout=null)
         sender.wait_err("peer downloader: direct")
     return receiver
 
@@ -70,7 +76,8 @@ def play(queue_products, control, tcp_first):
     it."""
     wire = ["--rate", f"{RATE / 1e6:.0f}mbit", "--delay", f"{ONE_WAY * 1000:.0f}ms",
             "--queue", f"{max(queue_products * DELAY_PRODUCT, 10e3) / 1000:.0f}kB"]
-    with Network() as net:
+    with names.temporary_folder() as folder, Network() as net:
+        status = os.path.join(folder, "status")
         net.coordinator()
         destination = net.site("open", wire=wire).hosts[0]
         servers = [net.site("open").hosts[0] for _ in range(2)]
@@ -78,9 +85,9 @@ def play(queue_products, control, tcp_first):
         if tcp_first:
             download = start_download(servers[0], destination, control, duration)
             time.sleep(HEAD_START)
-            receiver = start_stream(net, servers[1], destination)
+            receiver = start_stream(net, servers[1], destination, status)
         else:
-            receiver = start_stream(net, servers[1], destination)
+            receiver = start_stream(net, servers[1], destination, status)
             time.sleep(HEAD_START)
             download = start_download(servers[0], destination, control, duration)
         began_together = time.time()
@@ -88,6 +95,7 @@ def play(queue_products, control, tcp_first):
         before, since = written(receiver), time.time()
         time.sleep(COUNTED)
         after, until = written(receiver), time.time()
+        us = json.loads(servers[1].run([program("NATPEER"), "status", status, "--json"]).stdout)["peers"][0]
         download.wait_exit()
         told = json.loads(bytes(download.out.data))
     start = told["start"]["timestamp"]["timesecs"]
@@ -95,4 +103,5 @@ def play(queue_products, control, tcp_first):
               if start + each["sum"]["start"] >= began_together + SETTLING - 1
               and start + each["sum"]["end"] <= until + 1]
     tcp = 8 * sum(each["bytes"] for each in inside) / sum(each["seconds"] for each in inside)
-    return Shares(8 * (after - before) / (until - since), tcp)
+    resent = told["end"]["sum_sent"]["retransmits"]
+    return Shares(8 * (after - before) / (until - since), tcp, us["rtt_ms"] or 0.0, us["loss"], resent)
