@@ -98,6 +98,8 @@ def play(queue_products, control, tcp_first):
         us = json.loads(servers[1].run([program("NATPEER"), "status", status, "--json"]).stdout)["peers"][0]
         download.wait_exit()
         told = json.loads(bytes(download.out.data))
+    used = told["end"]["sender_tcp_congestion"]
+    assert used == control, f"the download used {used}, not {control}"
     start = told["start"]["timestamp"]["timesecs"]
     inside = [each["sum"] for each in told["intervals"]
               if start + each["sum"]["start"] >= began_together + SETTLING - 1
