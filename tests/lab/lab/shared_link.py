@@ -22,7 +22,7 @@ class Shares:
     ours: float  # bit/s
     tcp: float
     rtt: float  # milliseconds; natpeer's, at the end
-    loss: float  # of its PINGs
+    loss: float  # of the bytes that natpeer sent. Its PINGs would not tell: a short one fits where a long one does not
     resent: int  # TCP's segments, in all
 
     @property
@@ -31,7 +31,7 @@ class Shares:
 
     def __str__(self):
         return (f"natpeer {self.ours / 1e6:.1f}, TCP {self.tcp / 1e6:.1f} Mbit/s: {self.share:.0%} "
-                f"(round trip {self.rtt:.0f} ms, {self.loss:.1%} of PINGs lost, TCP sent {self.resent} segments again)")
+                f"(round trip {self.rtt:.0f} ms; lost: {self.loss:.2%} of our bytes, {self.resent} of TCP's segments)")
 
 
 def controls():
@@ -47,18 +47,23 @@ def written(process):
     return int(fields["wchar"])
 
 
-def peer(net, host, name, *options, **pipes):
+def peer(net, host, name, folder, **pipes):
     coordinator = net.coordinator()
     return host.start([program("NATPEER"), "--topic", "share", "--name", name, "--coordinator", coordinator.url,
-                       "--stun", coordinator.stun, *options], **pipes)
+                       "--stun", coordinator.stun, "--status-socket", os.path.join(folder, name)], **pipes)
 
 
-def start_stream(net, source, destination, status):
-    """The receiver; `status`: where the sender tells its own."""
+def path_of(host, folder, name):
+    """What this natpeer, which is on `host`, says of its only peer."""
+    return json.loads(host.run([program("NATPEER"), "status", os.path.join(folder, name), "--json"]).stdout)["peers"][0]
+
+
+def start_stream(net, source, destination, folder):
+    """The receiver."""
     with open(os.devnull, "wb") as null, open("/dev/zero", "rb") as zeros:
-        receiver = peer(net, destination, "downloader", stdin=subprocess.DEVNULL, stdout=null)
+        receiver = peer(net, destination, "downloader", folder, stdin=subprocess.DEVNULL, stdout=null)
         receiver.wait_err("registered")
-        sender = peer(net, source, "server", "--status-socket", status, stdin=zeros, stdout=null)
+        sender = peer(net, source, "server", folder, stdin=zeros, stdout=null)
         sender.wait_err("peer downloader: direct")
     return receiver
 
@@ -77,25 +82,33 @@ def play(queue_products, control, tcp_first):
     wire = ["--rate", f"{RATE / 1e6:.0f}mbit", "--delay", f"{ONE_WAY * 1000:.0f}ms",
             "--queue", f"{max(queue_products * DELAY_PRODUCT, 10e3) / 1000:.0f}kB"]
     with names.temporary_folder() as folder, Network() as net:
-        status = os.path.join(folder, "status")
         net.coordinator()
         destination = net.site("open", wire=wire).hosts[0]
         servers = [net.site("open").hosts[0] for _ in range(2)]
+
+
+        def counted():
+            """Bytes that one has sent, and that the other has received."""
+            return (path_of(servers[1], folder, "server")["bytes_sent"],
+                    path_of(destination, folder, "downloader")["bytes_received"])
+
         duration = int(2 * HEAD_START) + SETTLING + COUNTED + 5
         if tcp_first:
             download = start_download(servers[0], destination, control, duration)
             time.sleep(HEAD_START)
-            receiver = start_stream(net, servers[1], destination, status)
+            receiver = start_stream(net, servers[1], destination, folder)
         else:
-            receiver = start_stream(net, servers[1], destination, status)
+            receiver = start_stream(net, servers[1], destination, folder)
             time.sleep(HEAD_START)
             download = start_download(servers[0], destination, control, duration)
         began_together = time.time()
         time.sleep(SETTLING)
         before, since = written(receiver), time.time()
+        sent, arrived = counted()
         time.sleep(COUNTED)
         after, until = written(receiver), time.time()
-        us = json.loads(servers[1].run([program("NATPEER"), "status", status, "--json"]).stdout)["peers"][0]
+        sent, arrived = (now - then for now, then in zip(counted(), (sent, arrived)))
+        rtt = path_of(servers[1], folder, "server")["rtt_ms"] or 0.0
         download.wait_exit()
         told = json.loads(bytes(download.out.data))
     used = told["end"]["sender_tcp_congestion"]
@@ -106,4 +119,4 @@ def play(queue_products, control, tcp_first):
               and start + each["sum"]["end"] <= until + 1]
     tcp = 8 * sum(each["bytes"] for each in inside) / sum(each["seconds"] for each in inside)
     resent = told["end"]["sum_sent"]["retransmits"]
-    return Shares(8 * (after - before) / (until - since), tcp, us["rtt_ms"] or 0.0, us["loss"], resent)
+    return Shares(8 * (after - before) / (until - since), tcp, rtt, 1 - arrived / sent, resent)
