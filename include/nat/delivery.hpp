@@ -31,6 +31,8 @@ class delivery {
   static constexpr duration granularity = std::chrono::milliseconds(1);
   // What was found of a path holds for so long: others use it, too.
   static constexpr duration measures_hold = std::chrono::seconds(10);
+  // What was thrown away is sent again; not more often than that: a receiver of ours waits twice as long.
+  static constexpr duration revoked_again = std::chrono::seconds(5);
   // When the next one is due after so many without an answer, whatever is in flight is taken for lost.
   static constexpr int probes_before_loss = 2;
 
@@ -200,6 +202,8 @@ class delivery {
   deadline told_at_;
   time_point heard_at_{};           ///< when it last said something, or was asked to
   int questions_ = 0;               ///< in a row, while it has written nothing
+  deadline revoked_at_;             ///< when it last threw something away
+  std::uint64_t thrown_below_ = 0;  ///< what it has of that, it may have had before
   std::uint64_t ignore_below_ = 0;  ///< PINGs older than one that revoked
 
   // RFC 8985, 6.1.
@@ -212,7 +216,9 @@ class delivery {
   std::uint64_t recovered_below_ = 0;
   deadline loss_at_;
 
-  bool acked_any_ = false;  ///< of the acknowledgement at hand
+  // Of the acknowledgement at hand.
+  bool acked_any_ = false;
+  bool acked_news_ = false;  ///< what it did not have before either
   std::uint64_t resent_ = 0;
   std::uint64_t lost_count_ = 0;
 };

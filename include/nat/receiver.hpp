@@ -30,8 +30,10 @@ class receiver {
   // wait: what comes above it is dropped and counted.
   static constexpr std::size_t max_unsealed = 16U << 20;
   // Records that are not whole and fill more than a window hold memory that nothing but their end frees. So many of
-  // them have a place, and whoever is silent for so long loses it to the next: so no set of them holds all for ever.
+  // them have a place, and whoever is silent for so long, or brings less than so much in that time, loses it to the
+  // next: so no set of them holds all for ever.
   static constexpr std::size_t max_large = 3;
+  static constexpr std::uint64_t least_progress = 64U << 10;
   // Bytes that the window of one is larger by: two datagrams of the largest size.
   static constexpr std::size_t record_margin = 128U << 10;
   static constexpr duration silence = std::chrono::seconds(10);
@@ -72,10 +74,20 @@ class receiver {
     std::uint64_t offset = 0;
   };
 
-  bool holds_large(const session& who) const { return std::ranges::find(holders_, who.id()) != holders_.end(); }
+  /// Who has a place for a large record, and how far it was when that was last looked at.
+  struct holder {
+    sender_id id = 0;
+    time_point since{};
+    std::uint64_t in_order = 0;
+  };
+
+  bool holds_large(const session& who) const {
+    return std::ranges::find(holders_, who.id(), &holder::id) != holders_.end();
+  }
   std::size_t free_memory(const session_table& all) const;
   bool may_hold_large(time_point now, const session& who, session_table& all);
-  bool gives_up_place(time_point now, sender_id id, session_table& all);
+  bool gives_up_place(time_point now, holder& place, session_table& all);
+  void take_back(time_point now, const session_table& all);
   bool write_some_of(session& who, std::vector<std::uint8_t>& out);
   void put_mark(const std::vector<std::uint8_t>& out, session& who, std::uint64_t offset);
 
@@ -88,8 +100,8 @@ class receiver {
   bool is_full_ = false;         ///< until something is written: formatting what is dropped costs, too
   std::deque<sender_id> queue_;  ///< whose inbox has something; the one in turn first
   std::deque<mark> marks_;
-  std::vector<sender_id> holders_;  ///< of places for large records
-  std::uint64_t handed_out_ = 0;    ///< bytes for stdout since the start
+  std::vector<holder> holders_;
+  std::uint64_t handed_out_ = 0;  ///< bytes for stdout since the start
   std::uint64_t written_ = 0;
 };
 

@@ -50,6 +50,10 @@ class session {
   static constexpr allowance answering{40, std::chrono::seconds(1), 80};
   // Who sends DATA that begins nowhere is asked where it begins, so often at most.
   static constexpr allowance asking{10, std::chrono::seconds(1), 4};
+  // How often its program may be another one: each begins the streams anew.
+  static constexpr allowance adopting{1, std::chrono::seconds(1), 10};
+  // How often its stream may go on somewhere else.
+  static constexpr allowance jumping{500, std::chrono::seconds(1), 500};
   // Of a peer that nothing leads to the user is told then: its addresses were tried for four seconds, and it had five
   // to tell them. While something may still lead to it that is put off.
   static constexpr duration silence_told_after = std::chrono::seconds(10);
@@ -195,6 +199,8 @@ class session {
   bool addressed_ = false;  ///< of two PINGs in a row while the name is claimed, one names the recipient
   token_bucket answers_;
   token_bucket questions_;
+  token_bucket adoptions_;
+  token_bucket jumps_;
   replay_window<ping_window> pings_seen_;
   replay_window<ping_window> newcomer_pings_seen_;
   // PINGs without a recipient count over all whom they went to.

@@ -97,6 +97,7 @@ void bbr::on_ack_done(time_point now, std::optional<duration> rtt, std::uint64_t
   if (sample_) {
     finish_sample();
     update_round();
+    if (round_start_) measure_lasting_loss(now);
     update_latest_signals();
     update_congestion_signals();
     update_ack_aggregation(now);
@@ -187,7 +188,21 @@ bool bbr::queue_is_seen() const { return !min_rtt_ || latest_rtt_ > *min_rtt_ + 
 
 bool bbr::is_too_lossy(std::uint64_t lost, std::uint64_t of) const {
   const bool worth_it = gaining_ && (phase_ == phase::up || phase_ == phase::startup);
-  return static_cast<double>(lost) > (worth_it ? gaining_loss : loss_threshold) * static_cast<double>(of);
+  const auto tolerated = (worth_it ? gaining_loss : loss_threshold) + lasting_tolerance * lasting_loss_;
+  return static_cast<double>(lost) > tolerated * static_cast<double>(of);
+}
+
+/// At the end of a round.
+void bbr::measure_lasting_loss(time_point now) {
+  const auto delivered = delivered_ - loss_part_delivered_;
+  const auto lost = lost_ - loss_part_lost_;
+  if (delivered + lost < loss_part_datagrams * datagram_size_ || now - loss_part_at_ < loss_part_time) return;
+  loss_parts_[next_loss_part_] = static_cast<double>(lost) / static_cast<double>(delivered + lost);
+  next_loss_part_ = (next_loss_part_ + 1) % loss_parts;
+  loss_part_at_ = now;
+  loss_part_delivered_ = delivered_;
+  loss_part_lost_ = lost_;
+  lasting_loss_ = std::min(*std::ranges::min_element(loss_parts_), most_lasting_loss);
 }
 
 void bbr::update_latest_signals() {

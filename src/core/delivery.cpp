@@ -214,6 +214,7 @@ void delivery::acknowledge(time_point now, std::uint64_t number) {
   if (was_in_flight) in_flight_ -= one.size;
   one.is = state::received;
   acked_any_ = true;
+  acked_news_ |= number >= thrown_below_;
   if (one.is_counted && !was_in_flight) path_.congestion.on_spurious_loss(now);
   if (one.is_counted) path_.congestion.on_acked(now, one.cc, one.size);
   // RFC 8985, 6.2, step 2: the newest that has come. What was sent again may have come the first time.
@@ -261,6 +262,7 @@ void delivery::sample(duration round_trip) {
 
 /// What the peer had, and threw away again.
 void delivery::go_back(std::uint64_t next, const send_log& log) {
+  thrown_below_ = std::max(thrown_below_, next_);
   base_ = next_ = std::max(next, log.begin());
   flying_ = lost_ = {};
   in_flight_ = 0;
@@ -304,12 +306,16 @@ delivery::ack_result delivery::on_ack(time_point now, std::uint64_t number, cons
     if (!std::exchange(has_limit_, true) && ack.limit > first_offset_) limit_ = ack.limit;
   }
   heard_at_ = now;
-  if ((flags & ping_acknowledgement::revoked) != 0 && ack.next < base_ && ack.next >= floor_) {
+  const bool may_revoke = !revoked_at_ || now - *revoked_at_ >= revoked_again;
+  const bool is_revoked = (flags & ping_acknowledgement::revoked) != 0 && ack.next < base_ && ack.next >= floor_;
+  if (is_revoked && !may_revoke) return result;  // it says so until it has come again
+  if (is_revoked) {
+    revoked_at_ = now;
     ignore_below_ = number;
     limit_ = ack.limit;
     go_back(ack.next, log);
   }
-  acked_any_ = false;
+  acked_any_ = acked_news_ = false;
   const auto round_trip = sample_of(now, ack);
   on_received_below(now, ack.next);
   on_runs(now, ack);
@@ -324,13 +330,12 @@ delivery::ack_result delivery::on_ack(time_point now, std::uint64_t number, cons
   if (acked_any_) {
     if (round_trip) sample(*round_trip);
     result.round_trip = round_trip;
-    result.progress = true;
     probes_ = 0;
     probing_ = false;
     detect_losses(now);
     path_.congestion.on_ack_done(now, round_trip, in_flight_);
   }
-  result.progress |= on_written(ack, log);
+  result.progress = on_written(ack, log) || acked_news_;
   if (result.progress) {
     progress_at_ = now;
     questions_ = 0;

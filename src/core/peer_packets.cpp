@@ -150,7 +150,7 @@ void peer::on_size(const arrival& how, session& who, const ping_header& ping, st
   if ((ping.flags & ping_size::answers) != 0) {
     by->mtu.on_answer(how.now, bytes);
     sessions_.reschedule(how.now, who);
-  } else if (bytes == size) {
+  } else if (bytes == size && who.take_answer(how.now)) {
     send_size(how.now, who, *by, header_size, {bytes}, ping_size::answers);
   }
 }

@@ -8,6 +8,9 @@
 
 namespace nat {
 
+// A peer that claims longer ones keeps nobody from noticing that the coordinator is gone.
+constexpr duration longest_relay_rtt = std::chrono::seconds(1);
+
 /// To an address whose owner is not known to be ours: a seed peer sees noise, one of ours introduces itself in turn.
 void peer::ping(time_point now, const endpoint& to) {
   if (!outbox_.has_room(header_size, 1) || !ping_pacer_.ready(now)) return;  // the next one is an interval away
@@ -120,7 +123,7 @@ void peer::ping_sessions(time_point now) {
       silent_relay = std::max(silent_relay.value_or(duration{}), who->paths().relay().rtt);
     sessions_.reschedule(now, *who);
   }
-  if (silent_relay) registration_.probe(now, 3 * *silent_relay);
+  if (silent_relay) registration_.probe(now, 3 * std::min(*silent_relay, longest_relay_rtt));
 }
 
 /// Something was heard of it: it may have another path now, and something to be pinged.

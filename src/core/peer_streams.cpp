@@ -173,7 +173,7 @@ void peer::check_senders(time_point now) {
   bool heard = false, finished = true, confirmed = true;
   std::string broken;
   const auto look_at = [&](session& who) {
-    if (!who.is_sender()) return;
+    if (!who.is_sender() || (!config_.from.empty() && who.name() != config_.from)) return;
     heard = true;
     if (who.missed_beginning) {
       broken = "the beginning was missed of what comes from " + who.name();

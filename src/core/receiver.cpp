@@ -38,7 +38,8 @@ void receiver::next_output(std::vector<std::uint8_t>& out, session_table& sessio
   // Each has a turn, and another one for as long as it has something.
   while (!queue_.empty() && out.size() < batch) {
     auto* who = sessions.by_sender_or_retired(queue_.front());
-    if (who == nullptr) {  // forgotten
+    // Forgotten; or it began anew in the middle of a record, under an id that it had before.
+    if (who == nullptr || (formatter_.busy() && !who->inbox().is_pinned())) {
       queue_.pop_front();
       if (formatter_.busy()) out.push_back('\n');  // what is next does not go on with its line
       formatter_ = record_formatter(mode_);
@@ -119,6 +120,15 @@ void receiver::admit(session& who, const session_table& all) const {
   who.inbox().set_largest_record(largest_record());
 }
 
+/// Who has sent nothing for a while, and has nothing here, does not need so much room.
+void receiver::take_back(time_point now, const session_table& all) {
+  all.for_each([&](session& each) {
+    auto& inbox = each.inbox();
+    const bool is_idle = inbox.is_drained() && now - inbox.last_arrival() >= silence && !holds_large(each);
+    if (is_idle) inbox.set_window(std::min(inbox.window(), stream_inbox::first_window));
+  });
+}
+
 void receiver::grant(time_point now, session& who, session_table& all) {
   auto& inbox = who.inbox();
   if (mode_ != output_mode::raw && inbox.is_stuck() && may_hold_large(now, who, all)) {
@@ -126,6 +136,7 @@ void receiver::grant(time_point now, session& who, session_table& all) {
     inbox.set_window(std::max(inbox.window(), std::min(inbox.window() * 2, largest)));
   } else if (inbox.wants_wider() && !holds_large(who)) {
     const auto wider = std::min(inbox.window() * 2, stream_inbox::largest_window);
+    if (wider - inbox.window() > free_memory(all)) take_back(now, all);
     if (wider - inbox.window() <= free_memory(all)) inbox.set_window(wider);
   }
 }
@@ -135,22 +146,26 @@ void receiver::grant(time_point now, session& who, session_table& all) {
 bool receiver::may_hold_large(time_point now, const session& who, session_table& all) {
   if (holds_large(who)) return true;
   if (holders_.size() == max_large) {
-    std::erase_if(holders_, [&](sender_id id) { return gives_up_place(now, id, all); });
+    std::erase_if(holders_, [&](holder& each) { return gives_up_place(now, each, all); });
   }
   if (holders_.size() == max_large) return false;
-  holders_.push_back(who.id());
+  holders_.push_back({who.id(), now, who.inbox().in_order()});
   return true;
 }
 
-bool receiver::gives_up_place(time_point now, sender_id id, session_table& all) {
-  auto* holder = all.by_sender_or_retired(id);
-  if (holder == nullptr) return true;
-  auto& inbox = holder->inbox();
-  const bool is_silent = now - inbox.last_arrival() >= silence;
+bool receiver::gives_up_place(time_point now, holder& place, session_table& all) {
+  auto* who = all.by_sender_or_retired(place.id);
+  if (who == nullptr) return true;
+  auto& inbox = who->inbox();
+  bool is_silent = now - inbox.last_arrival() >= silence;
+  if (now - place.since >= silence) {
+    is_silent |= inbox.in_order() < place.in_order + least_progress;
+    place = {place.id, now, inbox.in_order()};
+  }
   if (inbox.is_pinned() || (inbox.is_stuck() && !is_silent)) return false;
   inbox.set_window(std::min(inbox.window(), stream_inbox::first_window));
   if (inbox.is_stuck()) inbox.revoke(now);
-  if (!holder->retired_at) all.reschedule(now, *holder);
+  if (!who->retired_at) all.reschedule(now, *who);
   return true;
 }
 

@@ -327,6 +327,8 @@ void sender::discard(const surroundings& to) {
   while (!splitter_.front(max_payload_).bytes.empty()) {
     if (!std::exchange(reaches_nobody_, true)) loss_is_news_ = true;
     splitter_.pop();
+    // Who had all until it left does not have this.
+    to.ours.for_each_retired([](session& who) { who.was_left_behind |= who.outgoing() != nullptr; });
   }
   if (!to.out.empty()) return;
   needed_ = log_.end();

@@ -92,6 +92,8 @@ session::ping_result session::on_ping(time_point now, const challenges& ours, pa
 
   if (auto* proven = proven_by(now, ours, by, ping.echo)) {
     if (ping.sender == newcomer_) {
+      if (id_ != 0 && !adoptions_.ready(now, adopting)) return result;
+      if (id_ != 0) adoptions_.take(now, adopting);
       adopt(now, ping.sender);
       result.became_fresh = true;
     }
@@ -178,6 +180,10 @@ ping_header session::make_ping(time_point now, const challenges& ours, const pat
 // ---- DATA
 
 void session::on_stream(time_point now, const ping_stream& what, bool is_live) {
+  if (inbox_.has_begun() && what.first > inbox_.next()) {
+    if (!jumps_.ready(now, jumping)) return;  // it says so again, until it is acknowledged
+    jumps_.take(now, jumping);
+  }
   if (!inbox_.has_begun() && what.first > 1) missed_beginning = true;
   const bool is_before_floor = what.first < data_floor_;
   lost_ +=

@@ -164,7 +164,8 @@ void stream_inbox::reserve_slots(std::uint64_t number) {
 }
 
 byte_span stream_inbox::place(const data_header& header, std::size_t payload) {
-  if (!knows_offset_) return {};
+  // How long a payload is, only its tag tells: one that is too long would be opened over what has come behind it.
+  if (!knows_offset_ || header.number + 1 < above_) return {};
   reserve_bytes(header.offset + payload);
   if (payload == 0 || at(header.offset) + payload > capacity_) return {};
   return {ring_.get() + at(header.offset), payload};
@@ -292,6 +293,7 @@ std::uint64_t stream_inbox::take_out(std::size_t bytes) {
 }
 
 void stream_inbox::on_written(time_point now, std::uint64_t offset) {
+  if (offset > taken_) return;  // of another stream of this sender, which was given up
   if (offset >= skipped_.from) offset = std::max(offset, skipped_.to);
   if (offset <= written_) return;
   written_ = offset;
@@ -338,7 +340,7 @@ bool stream_inbox::is_stuck() const {
 }
 
 bool stream_inbox::wants_wider() const {
-  const bool is_near_limit = highest_ + window_ / 4 > limit_;
+  const bool is_near_limit = in_order_ + window_ / 4 > limit_;
   return (is_near_limit || is_used_) && in_order_ - written_ < window_ / 4;
 }
 
@@ -346,10 +348,10 @@ void stream_inbox::measure_use(time_point now, duration round_trip) {
   if (round_trip == duration{} || now - measured_at_ < round_trip) return;
   // Asked less often than once a round trip, it may count what more than one has brought.
   const bool is_one = now - measured_at_ < 2 * round_trip;
-  const auto came = highest_ - std::min(highest_, measured_from_);
+  const auto came = in_order_ - std::min(in_order_, measured_from_);
   is_used_ = is_one && came >= window_ / 2;
   measured_at_ = now;
-  measured_from_ = highest_;
+  measured_from_ = in_order_;
 }
 
 // ---- acknowledgements
