@@ -22,7 +22,9 @@ class Shares:
     ours: float  # bit/s
     tcp: float
     rtt: float  # milliseconds; natpeer's, at the end
-    loss: float  # of the bytes that natpeer sent. Its PINGs would not tell: a short one fits where a long one does not
+    # Of the bytes that natpeer sent, to some tenths of a per cent: its two ends are asked one after the other. Its PINGs
+    # would not tell: a short one fits where a long one does not.
+    loss: float
     resent: int  # TCP's segments, in all
 
     @property
