@@ -113,8 +113,9 @@ class Site:
         apply(core, *routers)
 
     def forget_mappings(self, tcp=False):
-        """The routers lose every UDP mapping; with `tcp` its connections, too, as one that was restarted does."""
-        self.in_routers(lambda rules: rules.forget(tcp))
+        """The routers lose every UDP mapping; with `tcp` its connections, too, as one that was restarted does. What they
+        had of it, as conntrack(8) lists flows; what full and addr keep in a map of their own is not told."""
+        return self.in_routers(lambda rules: rules.forget(tcp))
 
     def has_mappings(self):
         """Whether a router knows any UDP flow."""
