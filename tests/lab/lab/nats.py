@@ -153,12 +153,13 @@ class Rules:
         return settings
 
     def forget(self, tcp=False):
-        """The shell commands that lose every UDP mapping. With `tcp` its connections, too, and nothing that goes on of
-        one makes it known again, as the kernel would have it."""
+        """The shell commands that lose every UDP mapping, and print the flows among them. With `tcp` its connections,
+        too, and nothing that goes on of one makes it known again, as the kernel would have it."""
         # conntrack's status is 1 when there was none.
-        lines = ["conntrack -D -p udp >/dev/null 2>&1 || true"]
+        lines = ["conntrack -D -p udp 2>/dev/null || true"]
         if tcp:
-            lines = ["echo 0 >/proc/sys/net/netfilter/nf_conntrack_tcp_loose", "conntrack -F 2>/dev/null"]
+            loose = "echo 0 >/proc/sys/net/netfilter/nf_conntrack_tcp_loose"
+            lines = [loose, "conntrack -D -p tcp 2>/dev/null || true", *lines, "conntrack -F 2>/dev/null"]
         if self.has_map:
             lines += ["nft flush map ip lab mappings", "nft flush set ip lab contacted"]
         return "\n".join(lines) + "\n"

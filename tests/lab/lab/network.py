@@ -113,8 +113,9 @@ class Site:
         apply(core, *routers)
 
     def forget_mappings(self, tcp=False):
-        """The routers lose every UDP mapping; with `tcp` its connections, too, as one that was restarted does."""
-        self.in_routers(lambda rules: rules.forget(tcp))
+        """The routers lose every UDP mapping; with `tcp` its connections, too, as one that was restarted does. What they
+        had of it, as conntrack(8) lists flows; what full and addr keep in a map of their own is not told."""
+        return self.in_routers(lambda rules: rules.forget(tcp))
 
     def has_mappings(self):
         """Whether a router knows any UDP flow."""
@@ -217,9 +218,15 @@ class Network:
         self.attach(host, site)
 
     def block(self, sender, receiver):
-        """No UDP passes from this site's public address to that one's; what goes elsewhere does."""
+        """No UDP passes from this site's public address to that one's, until `unblock`; what goes elsewhere does."""
+        self.change_block("add", sender, receiver)
+
+    def unblock(self, sender, receiver):
+        self.change_block("delete", sender, receiver)
+
+    def change_block(self, verb, sender, receiver):
         ends = " . ".join(site.public or site.hosts[0].address for site in (sender, receiver))
-        apply_rules(self.core, f"add element ip lab apart {{ {ends} }}\n")
+        apply_rules(self.core, f"{verb} element ip lab apart {{ {ends} }}\n")
 
     def natpeer(self, host, name, topic="t", options=()):
         coordinator = self.coordinator()

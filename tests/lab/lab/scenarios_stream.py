@@ -3,29 +3,44 @@ import time
 
 from lab import shared_link
 from lab.network import Network
+from lab.pair import relayed_data
 from lab.story import scenario
 from lab.transfer import Transfer
 
 LONG = 280.0  # seconds
 GIGABYTE = 1 << 30
+LOAD = "50M"  # bit/s: what one core does beside other tests
+ENOUGH = 8 << 20  # bytes on each path: more than what can be under way
 RELAY_FREELY = ["--relay-rate", "1G", "--relay-total-rate", "10G", "--relay-quota", "0"]
 
 
-def transfer(story, net, sites, source, destination, size, path, tcp=False):
-    """Half of it passes, then all routers forget all flows (with `tcp` their connections, too), then the rest does."""
+def transfer(story, net, sites, through, source, destination, size, path, tcp=False):
+    """Half of it passes, then all routers forget all flows (with `tcp` their connections, too), then the rest does.
+    `through(site)`: whom a router must have known a flow with, or it had nothing to forget."""
     going = Transfer(net, source, destination, size)
     story.programs += [going.sender, going.receiver]
     began = time.monotonic()
     going.wait_share(0.5, LONG)
     story.expect(going.path() == path, f"half of it is there, and the path is {going.path()}, not {path}")
     for site in sites:
-        site.forget_mappings(tcp)
+        lost = site.forget_mappings(tcp)
+        story.expect(through(site) in lost, f"the router of {site.inside}.0/24 had no flow with {through(site)}: {lost}")
     story.say(f"half of it is there, {path}; the routers forget their mappings{' and connections' if tcp else ''}")
-    statuses = going.wait_end(LONG)
+    expect_whole(story, going)
     took = time.monotonic() - began
     story.say(f"{size >> 20} MiB in {took:.1f} s, {8 * size / took / 1e6:.0f} Mbit/s")
+    story.expect(going.sent == size, f"{going.sent} bytes went in")
+    story.expect(going.path() == path, f"at the end the path is {going.path()}, not {path}")
+    if tcp:
+        times = going.registrations()
+        story.expect(min(times) > 1, f"they registered {times} times: no connection broke")
+
+
+def expect_whole(story, going):
+    """Both end well, and what came out is what went in."""
+    statuses = going.wait_end(LONG)
     story.expect(statuses == (0, 0), f"sender and receiver ended with {statuses}")
-    story.expect(going.received == size, f"{going.received} bytes came out")
+    story.expect(going.received == going.sent, f"{going.sent} bytes went in, {going.received} came out")
     story.expect(going.sums["in"] == going.sums["out"], f"the checksums differ: {going.sums}")
 
 
@@ -43,15 +58,47 @@ def direct(story, size):
     with Network() as net:
         net.coordinator()
         sites = [net.site("port"), net.site("port")]
-        transfer(story, net, sites, sites[0].hosts[0], sites[1].hosts[0], size, "direct, public")
+        other = {sites[0]: sites[1].public, sites[1]: sites[0].public}
+        transfer(story, net, sites, other.get, sites[0].hosts[0], sites[1].hosts[0], size, "direct, public")
 
 
 @scenario("gigabyte-lan", "1 GiB between two hosts behind one NAT; midway it forgets its mappings")
 def gigabyte_lan(story):
     with Network() as net:
-        net.coordinator()
+        coordinator = net.coordinator()
         site = net.site("port", hosts=2)
-        transfer(story, net, [site], *site.hosts, GIGABYTE, "direct, lan")
+        # What goes from one host to the other asks no mapping; what tells natpeer its public address does.
+        transfer(story, net, [site], lambda _site: coordinator.address, *site.hosts, GIGABYTE, "direct, lan")
+
+
+@scenario("paths-change", "under load the direct path is blocked, so that the relay carries, and is free again later",
+          quick=True)
+def paths_change(story):
+    with Network() as net:
+        coordinator = net.coordinator(RELAY_FREELY)
+        sites = [net.site("port"), net.site("port")]
+        going = Transfer(net, sites[0].hosts[0], sites[1].hosts[0], options=["--rate", LOAD])
+        story.programs += [going.sender, going.receiver]
+        going.wait_path("direct, public", LONG)
+        going.wait_more(ENOUGH, LONG)
+        relayed = relayed_data(coordinator)
+        since = time.monotonic()
+        for ends in (sites, sites[::-1]):
+            net.block(*ends)
+        going.wait_path("by relay", LONG)
+        story.say(f"directly blocked: by relay {time.monotonic() - since:.1f} s later")
+        going.wait_more(ENOUGH, LONG)
+        carried = relayed_data(coordinator) - relayed
+        story.expect(carried >= ENOUGH // 2, f"natcoord relayed {carried} bytes, while nothing else can have passed")
+        since = time.monotonic()
+        for ends in (sites, sites[::-1]):
+            net.unblock(*ends)
+        going.wait_path("direct, public", LONG)
+        story.say(f"free again: direct {time.monotonic() - since:.1f} s later")
+        going.wait_more(ENOUGH, LONG)
+        going.finish()
+        expect_whole(story, going)
+        story.say(f"{going.sent >> 20} MiB, {carried >> 20} MiB of them by relay until it was free")
 
 
 @scenario("gigabyte-relay", "1 GiB by the relay; midway the routers forget their mappings and their connections")
@@ -67,9 +114,10 @@ def forgetful_relay(story):
 
 def by_relay(story, size):
     with Network() as net:
-        net.coordinator(RELAY_FREELY)
+        coordinator = net.coordinator(RELAY_FREELY)
         sites = [net.site("noudp"), net.site("noudp")]
-        transfer(story, net, sites, sites[0].hosts[0], sites[1].hosts[0], size, "by relay", tcp=True)
+        transfer(story, net, sites, lambda _site: coordinator.address, sites[0].hosts[0], sites[1].hosts[0], size,
+                 "by relay", tcp=True)
 
 
 @scenario("fair-share", "a stream and a TCP download (CUBIC) on one link: each gets 30 to 70% of it")

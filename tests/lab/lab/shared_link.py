@@ -5,6 +5,7 @@ import os
 import subprocess
 import time
 
+from lab import names
 from lab.built import program
 from lab.network import Network
 
@@ -20,13 +21,19 @@ PORT = 5201
 class Shares:
     ours: float  # bit/s
     tcp: float
+    rtt: float  # milliseconds; natpeer's, at the end
+    # Of the bytes that natpeer sent, to some tenths of a per cent: its two ends are asked one after the other. Its PINGs
+    # would not tell: a short one fits where a long one does not.
+    loss: float
+    resent: int  # TCP's segments, in all
 
     @property
     def share(self):
         return self.ours / (self.ours + self.tcp)
 
     def __str__(self):
-        return f"natpeer {self.ours / 1e6:.1f}, TCP {self.tcp / 1e6:.1f} Mbit/s: {self.share:.0%}"
+        return (f"natpeer {self.ours / 1e6:.1f}, TCP {self.tcp / 1e6:.1f} Mbit/s: {self.share:.0%} "
+                f"(round trip {self.rtt:.0f} ms; lost: {self.loss:.2%} of our bytes, {self.resent} of TCP's segments)")
 
 
 def controls():
@@ -42,17 +49,23 @@ def written(process):
     return int(fields["wchar"])
 
 
-def peer(net, host, name, *options, **pipes):
+def peer(net, host, name, folder, **pipes):
     coordinator = net.coordinator()
     return host.start([program("NATPEER"), "--topic", "share", "--name", name, "--coordinator", coordinator.url,
-                       "--stun", coordinator.stun, *options], **pipes)
+                       "--stun", coordinator.stun, "--status-socket", os.path.join(folder, name)], **pipes)
 
 
-def start_stream(net, source, destination):
+def path_of(host, folder, name):
+    """What this natpeer, which is on `host`, says of its only peer."""
+    return json.loads(host.run([program("NATPEER"), "status", os.path.join(folder, name), "--json"]).stdout)["peers"][0]
+
+
+def start_stream(net, source, destination, folder):
+    """The receiver."""
     with open(os.devnull, "wb") as null, open("/dev/zero", "rb") as zeros:
-        receiver = peer(net, destination, "downloader", stdin=subprocess.DEVNULL, stdout=null)
+        receiver = peer(net, destination, "downloader", folder, stdin=subprocess.DEVNULL, stdout=null)
         receiver.wait_err("registered")
-        sender = peer(net, source, "server", stdin=zeros, stdout=null)
+        sender = peer(net, source, "server", folder, stdin=zeros, stdout=null)
         sender.wait_err("peer downloader: direct")
     return receiver
 
@@ -70,29 +83,42 @@ def play(queue_products, control, tcp_first):
     it."""
     wire = ["--rate", f"{RATE / 1e6:.0f}mbit", "--delay", f"{ONE_WAY * 1000:.0f}ms",
             "--queue", f"{max(queue_products * DELAY_PRODUCT, 10e3) / 1000:.0f}kB"]
-    with Network() as net:
+    with names.temporary_folder() as folder, Network() as net:
         net.coordinator()
         destination = net.site("open", wire=wire).hosts[0]
         servers = [net.site("open").hosts[0] for _ in range(2)]
+
+
+        def counted():
+            """Bytes that one has sent, and that the other has received."""
+            return (path_of(servers[1], folder, "server")["bytes_sent"],
+                    path_of(destination, folder, "downloader")["bytes_received"])
+
         duration = int(2 * HEAD_START) + SETTLING + COUNTED + 5
         if tcp_first:
             download = start_download(servers[0], destination, control, duration)
             time.sleep(HEAD_START)
-            receiver = start_stream(net, servers[1], destination)
+            receiver = start_stream(net, servers[1], destination, folder)
         else:
-            receiver = start_stream(net, servers[1], destination)
+            receiver = start_stream(net, servers[1], destination, folder)
             time.sleep(HEAD_START)
             download = start_download(servers[0], destination, control, duration)
         began_together = time.time()
         time.sleep(SETTLING)
         before, since = written(receiver), time.time()
+        sent, arrived = counted()
         time.sleep(COUNTED)
         after, until = written(receiver), time.time()
+        sent, arrived = (now - then for now, then in zip(counted(), (sent, arrived)))
+        rtt = path_of(servers[1], folder, "server")["rtt_ms"] or 0.0
         download.wait_exit()
         told = json.loads(bytes(download.out.data))
+    used = told["end"]["sender_tcp_congestion"]
+    assert used == control, f"the download used {used}, not {control}"
     start = told["start"]["timestamp"]["timesecs"]
     inside = [each["sum"] for each in told["intervals"]
               if start + each["sum"]["start"] >= began_together + SETTLING - 1
               and start + each["sum"]["end"] <= until + 1]
     tcp = 8 * sum(each["bytes"] for each in inside) / sum(each["seconds"] for each in inside)
-    return Shares(8 * (after - before) / (until - since), tcp)
+    resent = told["end"]["sum_sent"]["retransmits"]
+    return Shares(8 * (after - before) / (until - since), tcp, rtt, 1 - arrived / sent, resent)
