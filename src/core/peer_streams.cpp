@@ -213,7 +213,10 @@ void peer::leave(time_point now) {
   if (!is_ending()) {
     if (const auto broken = unkept_promise(now); !broken.empty() && last_words_.status == 0) last_words_ = {3, broken};
     sessions_.for_each([&](session& who) {
-      if (who.is_fresh()) tell_stream(now, who, ping_stream::leaves);
+      if (!who.is_fresh()) return;
+      if (who.inbox().has_begun()) who.inbox().ask_for_ack(now);  // it cannot be said later
+      acknowledge(now, who);
+      tell_stream(now, who, ping_stream::leaves);
     });
   }
   registration_.leave(now);

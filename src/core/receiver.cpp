@@ -107,7 +107,8 @@ std::size_t receiver::free_memory(const session_table& all) const {
   const auto places = mode_ == output_mode::raw ? 0 : max_large * (largest_record() + record_margin);
   auto taken = places;
   all.for_each([&](const session& each) {
-    if (each.inbox().has_begun() && !holds_large(each)) taken += each.inbox().window();
+    if (holds_large(each)) return;
+    taken += std::max(each.inbox().has_begun() ? each.inbox().window() : 0, each.inbox().held_bytes());
   });
   all.for_each_retired([&](const session& each) { taken += each.inbox().held_bytes(); });
   return memory_ - std::min(memory_, taken);
@@ -125,7 +126,9 @@ void receiver::take_back(time_point now, const session_table& all) {
   all.for_each([&](session& each) {
     auto& inbox = each.inbox();
     const bool is_idle = inbox.is_drained() && now - inbox.last_arrival() >= silence && !holds_large(each);
-    if (is_idle) inbox.set_window(std::min(inbox.window(), stream_inbox::first_window));
+    if (is_idle) inbox.release();
+    if (is_idle && inbox.held_bytes() <= stream_inbox::first_window)
+      inbox.set_window(std::min(inbox.window(), stream_inbox::first_window));
   });
 }
 

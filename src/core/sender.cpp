@@ -109,7 +109,10 @@ void sender::choose_recipients(time_point now, const surroundings& to) {
     // While the direct path is in doubt the relay carries: what it lost is sent again there.
     const auto way = who.paths().route(now);
     const bool by_relay = way.relay;
-    if (way.direct == nullptr && !by_relay) return outgoing->on_no_path();
+    if (way.direct == nullptr && !by_relay) {
+      carried = max_datagram;  // whatever leads there next carries that
+      return outgoing->on_no_path();
+    }
     auto* via = by_relay ? &who.paths().relay() : who.paths().find(way.direct->at);
     const auto bound = by_relay && to.relay_rate != 0 && (rate_ == 0 || to.relay_rate < rate_) ? to.relay_rate : rate_;
     outgoing->on_path(now, {by_relay ? endpoint{} : via->at, via->rtt, bound / 8});
@@ -119,7 +122,7 @@ void sender::choose_recipients(time_point now, const surroundings& to) {
     const bool is_told = !outgoing->wants_to_tell(now) || to.tell(who) || outgoing->is_known_there();
     if (is_told) (by_relay ? relayed_ : directs_).push_back({&who, outgoing, via->at, via});
   });
-  max_payload_ = carried - header_size;
+  max_payload_ = (has_ours_ ? carried : max_datagram) - header_size;
 }
 
 // ---- what
@@ -231,7 +234,8 @@ void sender::send_to_seed(time_point now, known_peer& seed, const surroundings& 
   const bool proven = seed.has_consent(now);
   for (; seed.next_data < log_.end(); ++seed.next_data) {
     const auto packet = log_.packet(seed.next_data);
-    if (!may_have_it || packet.size() == header_size) continue;  // the stream's end is for ours alone
+    // The stream's end is for ours alone, and so is what was made before this one was there.
+    if (!may_have_it || packet.size() == header_size || packet.size() > max_datagram) continue;
     if (!seed.budget.ready(now) || !takes_more(to.out)) return;
     if (!proven && !to.unproven.take(now, seed.address, packet.size())) continue;
     seed.budget.on_sent(now, packet.size());
