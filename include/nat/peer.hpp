@@ -315,6 +315,7 @@ class peer {
   bool has_everything_ = false;  ///< with --quit-on-end
   deadline senders_due_;         ///< when `check_senders` has something to do
   deadline confirmed_by_;        ///< with --quit-on-end: all is written, and its senders are told until then
+  deadline drained_by_;          ///< with --quit-on-eof: when it ends though stdout has not taken everything
   bool awaits_end_ = false;      ///< with --quit-on-eof: all of stdin is sealed
   deadline progress_at_;         ///< when some peer last had more of our stream, once stdin has ended
   deadline lonely_at_;

@@ -126,7 +126,10 @@ std::vector<std::string> peer::unfinished(time_point now, bool waited_for) const
   std::vector<std::string> names;
   const auto look_at = [&](const session& who) {
     const auto* outgoing = who.outgoing();
-    if (outgoing == nullptr || (outgoing->has_all(sender_.log()) && !who.was_left_behind)) return;
+    if (outgoing == nullptr) return;
+    // To have all of stdin it need not know that there is no more of it.
+    const bool has_bytes = !waited_for && outgoing->written() == sender_.log().end_offset();
+    if ((has_bytes || outgoing->has_all(sender_.log())) && !who.was_left_behind) return;
     const bool is_hopeless = outgoing->has_all(sender_.log()) || who.said_goodbye ||
                              (who.retired_at && now - *who.retired_at >= sender::keeps_for_return);
     if (!waited_for || !is_hopeless) names.push_back(who.name());
@@ -145,7 +148,12 @@ void peer::check_end(time_point now) {
   }
   if (!std::exchange(awaits_end_, true)) progress_at_ = now;
   const bool is_over = now >= *progress_at_ + *config_.quit_on_eof;
-  if (!is_over && !unfinished(now, true).empty()) return;
+  if (!is_over && !unfinished(now, true).empty()) return drained_by_.reset();
+  // What is on its way to stdout is acknowledged before the goodbye: its sender may wait for nothing else.
+  if (!is_over && !receiver_.drained()) {
+    if (!drained_by_) drained_by_ = now + confirm_patience;
+    if (now < *drained_by_) return;
+  }
   leave(now);
 }
 
