@@ -35,7 +35,6 @@ using sender_id = std::uint64_t;
 // they are, so that whoever cannot read a packet can still say why.
 constexpr std::uint8_t seal_version = 1;
 
-
 /// How a DATA payload is sealed; the header names it, and every receiver knows both.
 enum class payload_cipher : std::uint8_t { aes_256_gcm = 1, chacha20_poly1305 = 2 };
 
