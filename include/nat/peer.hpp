@@ -178,7 +178,8 @@ class peer {
 
   // A record that waits for a place for large ones asks again so often.
   static constexpr duration place_asked_again = std::chrono::seconds(1);
-  // With --quit-on-end: a sender is asked so often, and for so long, whether it knows that all is written.
+  // With --quit-on-end: a sender is asked so often, and for so long, whether it knows that all is written. With
+  // --quit-on-eof: so long others are heard out.
   static constexpr duration confirm_interval = std::chrono::milliseconds(100);
   static constexpr duration confirm_patience = std::chrono::seconds(2);
 
@@ -211,6 +212,7 @@ class peer {
   void check_senders(time_point now);
   void confirm(time_point now, session& who);
   std::vector<std::string> unfinished(time_point now, bool waited_for) const;
+  bool has_heard_out() const;
   std::string unkept_promise(time_point now);
   bool is_ending() const { return ending_ || registration_.is_leaving(); }
 
@@ -315,7 +317,7 @@ class peer {
   bool has_everything_ = false;  ///< with --quit-on-end
   deadline senders_due_;         ///< when `check_senders` has something to do
   deadline confirmed_by_;        ///< with --quit-on-end: all is written, and its senders are told until then
-  deadline drained_by_;          ///< with --quit-on-eof: when it ends though stdout has not taken everything
+  deadline heard_out_by_;        ///< with --quit-on-eof: when it ends though others have not
   bool awaits_end_ = false;      ///< with --quit-on-eof: all of stdin is sealed
   deadline progress_at_;         ///< when some peer last had more of our stream, once stdin has ended
   deadline lonely_at_;

@@ -153,7 +153,7 @@ deadline peer::next_deadline() {
   const auto quit_at = may_quit ? deadline{*progress_at_ + *config_.quit_on_eof} : std::nullopt;
   return earliest(stun_.next_deadline(), probe_.next_deadline(), registration_.next_deadline(), table_.next_deadline(),
                   view_.next_deadline(), sender_.next_deadline(), next_ping_, sessions_.next_deadline(), lonely_at_,
-                  quit_at, senders_due_, is_ending() ? std::nullopt : drained_by_);
+                  quit_at, senders_due_, is_ending() ? std::nullopt : heard_out_by_);
 }
 
 /// A keyed peer that is alone may be so because its key is another than the others'.

@@ -148,13 +148,23 @@ void peer::check_end(time_point now) {
   }
   if (!std::exchange(awaits_end_, true)) progress_at_ = now;
   const bool is_over = now >= *progress_at_ + *config_.quit_on_eof;
-  if (!is_over && !unfinished(now, true).empty()) return drained_by_.reset();
-  // What is on its way to stdout is acknowledged before the goodbye: its sender may wait for nothing else.
-  if (!is_over && !receiver_.drained()) {
-    if (!drained_by_) drained_by_ = now + confirm_patience;
-    if (now < *drained_by_) return;
+  if (!is_over && !unfinished(now, true).empty()) return heard_out_by_.reset();
+  if (!is_over && !has_heard_out()) {
+    if (!heard_out_by_) heard_out_by_ = now + confirm_patience;
+    if (now < *heard_out_by_) return;
   }
   leave(now);
+}
+
+/// Whether nobody's end is lost by our going: what came is written, and whoever sends to an end has come to it and
+/// knows that we have all of it.
+bool peer::has_heard_out() const {
+  bool all = receiver_.drained();
+  sessions_.for_each([&](const session& who) {
+    if (!who.will_end || who.said_goodbye) return;
+    all = all && who.is_finished() && who.confirmed >= who.inbox().written();
+  });
+  return all;
 }
 
 /// What --quit-on-eof or --quit-on-end promise and could not keep; empty where it could.

@@ -247,5 +247,40 @@ TEST_F(peer_stream_test, records_stay_whole_however_large_and_do_not_mix) {
   EXPECT_TRUE(first == "ann: " + std::string(2'000'000, 'a') || first == "cat: " + std::string(1'500'000, 'c'));
 }
 
+TEST_F(peer_stream_test, who_is_done_hears_out_who_still_waits_for_its_stdout) {
+  add("ann", "203.0.113.1:1111", with(30s));
+  add("ben", "203.0.113.2:2222", with(30s));
+  pass(1s);
+  unread.insert("ann");
+  for (const auto* name : {"ann", "ben"}) {
+    type(name, std::string("from ") + name + '\n');
+    end_input(name);
+  }
+  pass(500ms);
+  EXPECT_FALSE(is_leaving("ann")) << "what ben sent is not written yet";
+  unread.clear();
+  pass(500ms);
+  EXPECT_EQ(read("ann"), "from ben\n");
+  EXPECT_EQ(ended("ann")->status, 0);
+  EXPECT_EQ(ended("ben")->status, 0);
+}
+
+TEST_F(peer_stream_test, who_is_done_does_not_wait_long_for_who_is_not) {
+  add("ann", "203.0.113.1:1111", with(30s));
+  add("ben", "203.0.113.2:2222", with(30s));
+  pass(1s);
+  type("ann", "all\n");
+  type("ben", "a beginning\n");
+  end_input("ann");
+  pass(1500ms);
+  EXPECT_FALSE(is_leaving("ann"));
+  pass(1s);
+  EXPECT_TRUE(is_leaving("ann"));
+  EXPECT_EQ(ended("ann")->status, 0);
+  type("ben", "more\n");
+  end_input("ben");
+  EXPECT_EQ(ended("ben")->status, 3);
+}
+
 }  // namespace
 }  // namespace nat
