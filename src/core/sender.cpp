@@ -351,9 +351,12 @@ void sender::drop_late(time_point now, const surroundings& to) {
   const bool is_overrun = !splitter_.front(max_payload_).bytes.empty() && new_payload() == 0;
   if (is_overrun) late_below_ = std::max(late_below_, log_.begin() + (log_.end() - log_.begin() + 1) / 2);
   if (!ages_.empty()) wake_ = earliest(wake_, ages_.front().at + live_);
-  if (late_below_ == before) return;
+  if (late_below_ == before && !is_overrun) return;
   // The end is no data, and never late.
-  const auto number = log_.entry(std::min(late_below_, end_is_sealed_ ? log_.end() - 1 : log_.end()));
+  const auto end = end_is_sealed_ ? log_.end() - 1 : log_.end();
+  auto number = log_.entry(std::min(late_below_, end));
+  // Records stay whole, but one that fills the log would keep it full.
+  if (is_overrun && number <= log_.begin()) number = end;
   const auto skip_late = [&](session& who) {
     auto* outgoing = who.outgoing();
     if (outgoing != nullptr && outgoing->floor() < number) outgoing->skip_to(number, log_.offset_of(number));

@@ -148,5 +148,28 @@ TEST_F(peer_stream_late_test, what_a_live_reader_does_not_take_in_time_it_does_n
   EXPECT_GT(notes_of("ben", note_kind::gap), 0U);
 }
 
+TEST_F(peer_stream_late_test, a_record_that_fills_the_log_does_not_stop_a_live_sender) {
+  auto config = live(200ms);
+  config.memory = 4U << 20;
+  three_peers(std::move(config));
+  pass(1s);
+  passes = [](const seen_packet& packet) { return packet.to.ip != ip("203.0.113.3"); };
+  relay_works = false;
+  pass(20s);
+  constexpr std::size_t much = 12'000'000;
+  const std::string chunk(10'000, 'x');
+  std::size_t typed = 0;
+  for (int i = 0; i < 5'000 && typed < much; ++i) {
+    if (of("ann").engine->wants_input()) {
+      type("ann", chunk);
+      typed += chunk.size();
+    }
+    pass(2ms);
+  }
+  EXPECT_EQ(typed, much) << "whom nothing reaches, cat, is in nobody's way";
+  pass(1s);
+  EXPECT_GT(read("ben").size(), much / 2);
+}
+
 }  // namespace
 }  // namespace nat
