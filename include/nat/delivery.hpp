@@ -35,6 +35,9 @@ class delivery {
   static constexpr duration revoked_again = std::chrono::seconds(5);
   // When the next one is due after so many without an answer, whatever is in flight is taken for lost.
   static constexpr int probes_before_loss = 2;
+  // Losses of large packets, one of them for the second time, before their size is taken for the reason (RFC
+  // 8899, 5.1.2).
+  static constexpr int large_lost_before_hole = 3;
 
   /// `first`: the first packet that is for the peer; it has nothing yet.
   delivery(std::uint64_t first, std::uint64_t offset, std::uint64_t seed);
@@ -89,8 +92,10 @@ class delivery {
 
   /// Looks for losses, and probes a silent peer. To be called at `next_deadline`.
   void on_time(time_point now);
-  /// Whether nothing has come for so long, since the last call, that all that was in flight is taken for lost.
-  bool take_silence() { return std::exchange(fell_silent_, false); }
+  /// Whether the path may have come to carry less at once, since the last call (RFC 8899, 4.3): large packets were
+  /// lost, again and again, and only small ones came; or nothing has come for so long that all in flight is taken for
+  /// lost.
+  bool take_black_hole() { return std::exchange(is_hole_, false); }
   /// When something may be sent or is to be looked at. `is_held_up`: by something else than its pace.
   deadline next_deadline(const send_log& log, std::size_t new_payload, bool is_held_up) const;
   /// Whether the peer is to be told of the stream (again), and answers: it has not answered yet, or shows that it does
@@ -191,7 +196,9 @@ class delivery {
   bool probing_ = false;          ///< one packet leaves whatever the window says (RFC 8985, 7.3)
   int probes_ = 0;                ///< in a row, without an answer
   time_point last_sent_{};
-  bool fell_silent_ = false;
+  bool is_hole_ = false;
+  int large_lost_ = 0;       ///< packets above `max_datagram`, since one of them came
+  time_point large_came_{};  ///< when the newest of them that came was sent
 
   std::uint64_t limit_;
   std::uint64_t written_;

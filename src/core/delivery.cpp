@@ -217,6 +217,10 @@ void delivery::acknowledge(time_point now, std::uint64_t number) {
   acked_news_ |= number >= thrown_below_;
   if (one.is_counted && !was_in_flight) path_.congestion.on_spurious_loss(now);
   if (one.is_counted) path_.congestion.on_acked(now, one.cc, one.size);
+  if (one.size > max_datagram && one.at >= large_came_) {
+    large_came_ = one.at;
+    large_lost_ = 0;
+  }
   // RFC 8985, 6.2, step 2: the newest that has come. What was sent again may have come the first time.
   const auto taken = now - one.at;
   if (one.again && taken < path_.shortest) return;
@@ -370,6 +374,12 @@ void delivery::lose(time_point now, std::uint64_t number, bool is_congestion) {
   remove(flying_, number);
   in_flight_ -= one.size;
   ++lost_count_;
+  // What left before a large one that came says nothing of their size.
+  const bool may_be_size = is_congestion && one.size > max_datagram && one.at > large_came_;
+  if (may_be_size && ++large_lost_ >= large_lost_before_hole && one.again) {
+    large_lost_ = 0;
+    is_hole_ = true;
+  }
   if (number < first_) {
     one.is = state::received;  // too late to be sent again
   } else {
@@ -411,7 +421,7 @@ void delivery::on_time(time_point now) {
   if (!has_path_ || flying_.oldest == 0 || now < last_sent_ + probe_interval(probes_)) return;
   ++probes_;
   if (probes_ > probes_before_loss) {
-    fell_silent_ = true;
+    is_hole_ = true;
     lose_all(now, true);
     path_.congestion.on_timeout(in_flight_);
   }

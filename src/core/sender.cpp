@@ -117,7 +117,7 @@ void sender::choose_recipients(time_point now, const surroundings& to) {
     const auto bound = by_relay && to.relay_rate != 0 && (rate_ == 0 || to.relay_rate < rate_) ? to.relay_rate : rate_;
     outgoing->on_path(now, {by_relay ? endpoint{} : via->at, via->rtt, bound / 8});
     outgoing->on_time(now);
-    if (outgoing->take_silence() && !by_relay) via->mtu.on_black_hole(now);
+    if (outgoing->take_black_hole() && !by_relay) via->mtu.on_black_hole(now);
     carried = std::min(carried, way.direct == nullptr ? max_datagram : way.direct->mtu.size());
     const bool is_told = !outgoing->wants_to_tell(now) || to.tell(who) || outgoing->is_known_there();
     if (is_told) (by_relay ? relayed_ : directs_).push_back({&who, outgoing, via->at, via});
@@ -158,9 +158,21 @@ bool sender::send_burst(time_point now, const recipient& one, const surroundings
       number = log_.end() - 1;
     }
     const auto packet = log_.packet(*number);
-    to.out.send(packet, one.at, packet.size() > one.via->mtu.size() ? fragmenting::allowed : fragmenting::as_usual);
+    const bool is_too_large = packet.size() > one.via->mtu.size();
+    // Pieces of IP are dropped in many places, and a relay that is not in use may be dead: each in turn.
+    if (is_too_large && one.who->paths().has_relay() && one.to->resent() % 2 == 0) {
+      if (to.relay.is_full()) {
+        waits_for_relay_ = true;
+        break;
+      }
+      relay_ids_.assign(1, one.who->relay_id);
+      to.relay.push(relay_ids_, packet);
+      one.who->paths().relay().bytes_sent += packet.size();
+    } else {
+      to.out.send(packet, one.at, is_too_large ? fragmenting::allowed : fragmenting::as_usual);
+      one.via->bytes_sent += packet.size();
+    }
     one.to->on_sent(now, *number, log_);
-    one.via->bytes_sent += packet.size();
   }
   if (sent == 0) return false;
   one.who->paths().on_data(now);

@@ -84,5 +84,37 @@ TEST_F(peer_mtu_test, nobody_else_gets_a_probe_and_no_probe_a_larger_answer) {
   }
 }
 
+TEST_F(peer_mtu_test, small_packets_that_pass_do_not_hide_that_large_ones_do_not) {
+  auto lines = peer_config{};
+  lines.input = input_mode::lines;
+  auto reader = peer_config{};
+  reader.output = output_mode::lines;
+  three_peers(lines, reader);
+  relay_works = false;
+  pass(3s);
+  passes = carrying(1400);
+  const auto large = std::string(5000, 'z') + '\n';
+  type("ann", large);
+  std::string got;
+  for (int i = 0; i < 100 && !got.starts_with(large); ++i) {
+    type("ann", "small\n");
+    pass(100ms);
+    got += read("ben");
+  }
+  EXPECT_TRUE(got.starts_with(large)) << got.size() << " bytes";
+}
+
+TEST_F(peer_mtu_test, what_is_too_large_goes_by_the_relay_where_no_pieces_pass) {
+  three_peers();
+  pass(3s);
+  auto typed = pour("ann", 100'000);
+  passes = [](const seen_packet& packet) { return packet.relayed || packet.bytes.size() <= 1400; };
+  typed += pour("ann", 300'000);
+  pass(10s);
+  EXPECT_EQ(read("ben"), typed);
+  EXPECT_EQ(read("cat"), typed);
+  EXPECT_EQ(path_to("ann", "ben").substr(0, 7), "public") << "for the others it stays";
+}
+
 }  // namespace
 }  // namespace nat
