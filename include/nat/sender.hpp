@@ -83,6 +83,8 @@ class sender {
   bool is_awaited() const { return needed_ != log_.end(); }
   /// Whether a seed peer is still to be sent something.
   bool is_behind_for_seeds() const { return is_behind_for_seeds_; }
+  /// Whether nothing waits for `out` to be sent.
+  bool is_caught_up() const { return is_caught_up_; }
   /// Whether the relay's queue is what something waits for.
   bool waits_for_relay() const { return waits_for_relay_; }
   std::uint64_t packets() const { return log_.end() - 1; }
@@ -151,6 +153,8 @@ class sender {
   bool reaches_nobody_ = false;
   bool loss_is_news_ = false;
   bool waits_for_relay_ = false;
+  bool is_caught_up_ = true;
+  bool is_trimmed_ = true;  ///< the log, at the last `pump`
   deadline wake_;
   // During `pump` only.
   std::vector<recipient> directs_;

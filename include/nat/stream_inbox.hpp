@@ -33,9 +33,9 @@ class stream_inbox {
   static constexpr duration quiet = std::chrono::milliseconds(100);
   // A stream of bytes is written in pieces of about this size, where it has newlines.
   static constexpr std::size_t long_piece = 64U << 10;
-  // Two packets are acknowledged together (RFC 9000, 13.2.2); at high rates so many as come in an eighth of a round
-  // trip.
-  static constexpr unsigned packets_an_ack = 2;
+  // So many bytes are acknowledged together, a little less than two packets of full size (RFC 5681, 4.2); at high rates
+  // what comes in an eighth of a round trip. Short lines have `max_ack_delay` for it.
+  static constexpr std::size_t bytes_an_ack = 2000;
   static constexpr int acks_a_round_trip = 8;
   static constexpr duration longest_ack_spacing = std::chrono::milliseconds(5);
   // Where the round trip is so short that each acknowledgement would cost more than it tells.
@@ -241,7 +241,7 @@ class stream_inbox {
   deadline ack_at_;
   time_point acked_at_{};
   duration spacing_{};
-  unsigned unacked_ = 0;
+  std::size_t unacked_ = 0;  ///< bytes
   std::size_t acks_at_once_ = 0;
   bool is_behind_ = false;  ///< the last acknowledgements did not hold all that was due
   std::vector<news> news_;

@@ -65,7 +65,7 @@ void peer::on_input_end(time_point now) {
 
 void peer::on_sent(time_point now, std::size_t count) {
   outbox_.consume(count);
-  settle(now);
+  if (!sender_.is_caught_up() || input_ended_) settle(now);
 }
 
 // ---- the network

@@ -56,7 +56,8 @@ std::size_t sender::new_payload() {
 void sender::pump(time_point now, const surroundings& to) {
   wake_.reset();
   waits_for_relay_ = false;
-  if (is_idle()) return;
+  is_caught_up_ = is_idle();
+  if (is_caught_up_) return;
   const auto first_new = log_.end();
   if (live_ != duration{}) drop_late(now, to);
   trim(now, to);
@@ -261,8 +262,11 @@ void sender::send_to_seed(time_point now, known_peer& seed, const surroundings& 
 void sender::look_ahead(const surroundings& to) {
   const auto payload = new_payload();
   const bool is_blocked = !takes_more(to.out);
+  is_caught_up_ = is_trimmed_ && !is_behind_for_seeds_ && splitter_.front(max_payload_).bytes.empty();
   const auto look_at = [&](const recipient& each, bool is_held_up) {
-    if (!each.to->waits(log_, payload)) each.to->on_nothing_to_send();
+    const bool waits = each.to->waits(log_, payload);
+    is_caught_up_ = is_caught_up_ && !waits;
+    if (!waits) each.to->on_nothing_to_send();
     wake_ = earliest(wake_, each.to->next_deadline(log_, payload, is_held_up));
   };
   for (const auto& each : directs_) look_at(each, is_blocked);
@@ -297,7 +301,8 @@ bool sender::leave_behind(time_point now, const surroundings& to) {
 
 /// What everybody has is forgotten, once nothing on its way to the kernel refers to it.
 void sender::trim(time_point now, const surroundings& to) {
-  if (!to.out.empty()) return;
+  is_trimmed_ = to.out.empty();
+  if (!is_trimmed_) return;
   auto needed = log_.end();
   const auto look_at = [&](const session& who) {
     const auto* outgoing = who.outgoing();

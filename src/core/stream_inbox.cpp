@@ -188,7 +188,7 @@ void stream_inbox::take(time_point now, unix_millis wall, const data_header& hea
   const auto since = static_cast<std::uint32_t>(std::clamp<unix_millis>(wall - epoch_, 0, UINT32_MAX));
   of(number) = {header.offset, since, static_cast<std::uint16_t>(payload.size()), header.flags, true};
   ++packets_;
-  ++unacked_;
+  unacked_ += payload.size();
   newest_ = number;
   newest_at_ = last_arrival_ = now;
   is_quiet_ = false;
@@ -198,7 +198,7 @@ void stream_inbox::take(time_point now, unix_millis wall, const data_header& hea
   advance();
   if (number < next_) is_revoked_ = false;
   if (number >= next_) note(number);
-  if (is_expected && unacked_ < packets_an_ack) {
+  if (is_expected && unacked_ < bytes_an_ack && !ended_) {
     if (!ack_at_) ack_at_ = now + max_ack_delay;
   } else {
     hurry(now);

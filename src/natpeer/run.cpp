@@ -13,7 +13,7 @@
 //
 // A byte from stdin goes pump_input, peer::on_input, sender::pump, send_log, outbox, send_datagrams (or relay_queue,
 // coordinator_link::send_waiting); on the other side pump_network (or coordinator_link::converse), peer::on_datagram,
-// session, stream_inbox, receiver, pump_output. Time is read here and in coordinator_link, nowhere else.
+// session, stream_inbox, receiver, write_output. Time is read here and in coordinator_link, nowhere else.
 #include "run.hpp"
 
 #include "nat/net/clock.hpp"
@@ -47,9 +47,11 @@
 
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/io_context.hpp>
+#include <boost/asio/post.hpp>
 #include <boost/asio/signal_set.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/thread_pool.hpp>
+#include <boost/asio/use_awaitable.hpp>
 #include <spdlog/sinks/stdout_color_sinks.h>
 #include <spdlog/spdlog.h>
 
@@ -93,6 +95,8 @@ class program {
   awaitable<void> pump_aside();
 
   void act();
+  bool write_output();
+  bool on_output_written(std::size_t size);
   void send_datagrams();
   void send_aside(const nat::nat_probe_request& request);
   void wake_at_deadline();
@@ -117,8 +121,11 @@ class program {
   nat::deadline waking_at_;
   asio::steady_timer drain_{io_};
   bool ending_ = false;
-  bool output_gone_ = false;  ///< nobody reads stdout any more
-  bool blocked_ = false;      ///< the kernel's send buffer is full
+  bool output_gone_ = false;                       ///< nobody reads stdout any more
+  bool blocked_ = false;                           ///< the kernel's send buffer is full
+  std::array<nat::net::datagram_out, 256> batch_;  // kept: to make it anew clears it, and the processor's cache
+  std::vector<std::uint8_t> writing_;              ///< what the engine has handed out for stdout
+  std::size_t written_ = 0;                        ///< of it
   nat::unix_millis started_at_;
 
   nat::net::event input_wanted_{io_};
@@ -196,7 +203,10 @@ void program::launch(awaitable<void> pump) {
 awaitable<void> program::pump_input() {
   static_assert(nat::net::input_stream::max_chunk <= nat::input_splitter::max_chunk);
   for (;;) {
-    while (!engine_.wants_input()) co_await input_wanted_.wait();
+    while (!engine_.wants_input()) {
+      input_.rest();
+      co_await input_wanted_.wait();
+    }
     const auto chunk = co_await input_.next();
     if (ending_) co_return;
     if (chunk.empty()) {
@@ -209,15 +219,15 @@ awaitable<void> program::pump_input() {
   }
 }
 
+/// What `write_output` leaves: what stdout does not take at once, and what is more than a batch.
 awaitable<void> program::pump_output() {
-  std::vector<std::uint8_t> bytes;
   for (;;) {
-    while (!engine_.has_output()) co_await output_ready_.wait();
-    bytes.clear();
-    engine_.next_output(bytes);
-    for (nat::byte_view rest = bytes; !rest.empty();) {
-      const auto [size, error] = co_await output_.write(rest);
-      if (size > 0) engine_.on_output_written(steady_now(), size);
+    co_await output_ready_.wait();
+    if (written_ == writing_.size()) {
+      co_await asio::post(io_, asio::use_awaitable);  // behind everybody else's turn
+    } else {
+      const auto [size, error] = co_await output_.write(nat::byte_view(writing_).subspan(written_));
+      on_output_written(size);
       if (error) {
         output_gone_ = true;
         const bool quiet = error == std::errc::broken_pipe || error == std::errc::operation_canceled;
@@ -225,9 +235,8 @@ awaitable<void> program::pump_output() {
         act();
         co_return;
       }
-      rest = rest.subspan(size);
-      act();
     }
+    act();
   }
 }
 
@@ -245,7 +254,8 @@ awaitable<void> program::pump_network() {
     const auto now = steady_now();
     const auto wall = wall_now();
     for (const auto& datagram : batch) engine_.on_datagram(now, wall, datagram.from, datagram.bytes);
-    engine_.flush(steady_now());
+    // Whoever reads stdout is not to wait for what is sent back, which then tells what is written, too.
+    if (!write_output()) engine_.flush(steady_now());
     act();
   }
 }
@@ -295,6 +305,7 @@ awaitable<void> program::pump_aside() {
 // ---- what the engine wants done
 
 void program::act() {
+  write_output();
   while (const auto command = engine_.next_command()) coordinator_.obey(*command);
   send_datagrams();
   if (const auto request = engine_.next_aside()) send_aside(*request);
@@ -303,22 +314,36 @@ void program::act() {
   while (const auto note = engine_.next_note()) log_note(*note, options_.coordinator.to_string());
   if (engine_.take_stun_lookup()) lookup_wanted_.notify();
   if (engine_.wants_input()) input_wanted_.notify();
-  if (engine_.has_output()) output_ready_.notify();
+  if (engine_.has_output() || written_ < writing_.size()) output_ready_.notify();
   wake_at_deadline();
   if (engine_.ended()) end_when_drained();
 }
 
+/// A batch at most, as far as stdout takes it at once; whether it took any.
+bool program::write_output() {
+  if (written_ < writing_.size() || output_gone_ || !engine_.has_output()) return false;
+  writing_.clear();
+  written_ = 0;
+  engine_.next_output(writing_);
+  return on_output_written(output_.try_write(writing_));
+}
+
+bool program::on_output_written(std::size_t size) {
+  if (size == 0) return false;
+  written_ += size;
+  engine_.on_output_written(steady_now(), size);
+  return true;
+}
+
 void program::send_datagrams() {
-  constexpr std::size_t batch_size = 256;
-  std::array<nat::net::datagram_out, batch_size> batch;
   while (!blocked_ && !engine_.datagrams().empty()) {
     const auto& waiting = engine_.datagrams();
-    const auto count = std::min(batch_size, waiting.size());
+    const auto count = std::min(batch_.size(), waiting.size());
     for (std::size_t i = 0; i < count; ++i) {
       const auto& next = waiting.at(i);
-      batch[i] = {waiting.bytes(next), next.to, {}, fragments_of(next.pieces)};
+      batch_[i] = {waiting.bytes(next), next.to, {}, fragments_of(next.pieces)};
     }
-    const auto sent = link_.send(std::span(batch).first(count));
+    const auto sent = link_.send(std::span(batch_).first(count));
     engine_.on_sent(steady_now(), sent);
     blocked_ = sent < count;
   }

@@ -2,6 +2,7 @@
 
 #include <cerrno>
 #include <string>
+#include <utility>
 
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/post.hpp>
@@ -87,7 +88,8 @@ bool shared_file::has_ended() const {
 }
 
 asio::awaitable<void> shared_file::ready(std::optional<std::chrono::steady_clock::time_point> until) {
-  if (!arm()) {
+  armed_ = armed_ || arm();
+  if (!armed_) {
     way_ = way::none;  // `fd_` was closed: whoever uses it next is told
     co_return;
   }
@@ -99,7 +101,11 @@ asio::awaitable<void> shared_file::ready(std::optional<std::chrono::steady_clock
     });
   }
   co_await set_.async_wait(asio::posix::stream_descriptor::wait_read, asio::as_tuple(asio::use_awaitable));
-  disarm();
+  if (use_ == use::writing) rest();
+}
+
+void shared_file::rest() {
+  if (std::exchange(armed_, false)) disarm();
 }
 
 asio::awaitable<void> shared_file::others_first() { co_await asio::post(set_.get_executor(), asio::use_awaitable); }
@@ -126,17 +132,19 @@ bool shared_file::watch() {
   return ::epoll_ctl(set, EPOLL_CTL_ADD, fd_, &event) == 0;
 }
 
-/// For one time: a pipe that we do not wait for must not wake the program at each byte that passes.
+/// A pipe that we do not wait for must not wake the program at each byte that passes.
 bool shared_file::arm() {
   epoll_event event{.events = EPOLLONESHOT, .data = {}};
   event.events |= use_ == use::reading ? EPOLLIN : EPOLLOUT;
   return ::epoll_ctl(set_.native_handle(), EPOLL_CTL_MOD, fd_, &event) == 0;
 }
 
-/// Taking the event is what ends the one time.
+/// Taking the event ends it; where there is none yet it has to be said.
 void shared_file::disarm() {
   epoll_event event{};
-  [[maybe_unused]] const int taken = ::epoll_wait(set_.native_handle(), &event, 1, 0);
+  if (::epoll_wait(set_.native_handle(), &event, 1, 0) == 1) return;
+  event = {.events = EPOLLONESHOT, .data = {}};
+  ::epoll_ctl(set_.native_handle(), EPOLL_CTL_MOD, fd_, &event);
 }
 
 ssize_t shared_file::call(void* data, std::size_t size) const {

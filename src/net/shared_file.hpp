@@ -43,6 +43,8 @@ class shared_file : public std::enable_shared_from_this<shared_file> {
 
   /// Returns when it is worth trying again, at `until` at the latest; or earlier, for no reason.
   boost::asio::awaitable<void> ready(std::optional<std::chrono::steady_clock::time_point> until = {});
+  /// It will not be awaited soon. Until then each byte that passes through a file for reading wakes the program.
+  void rest();
   /// Returns when everybody else who waits for the program's thread has had a turn.
   boost::asio::awaitable<void> others_first();
 
@@ -72,6 +74,7 @@ class shared_file : public std::enable_shared_from_this<shared_file> {
   way way_;
   int own_ = -1;
   bool stopped_ = false;
+  bool armed_ = false;  ///< `set_` tells of `fd_`
   // An epoll instance with nothing but `fd_` in it, which can be awaited itself: Asio would make `fd_` non-blocking.
   boost::asio::posix::stream_descriptor set_;
   boost::asio::steady_timer timer_;

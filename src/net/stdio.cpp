@@ -176,14 +176,22 @@ bool input_stream::stop() {
 
 asio::awaitable<byte_view> input_stream::next() {
   if (const auto file = file_) {
-    // Tried before waiting: under load the next bytes are already there. Behind everybody else's turn, so that a fast
-    // writer starves nobody.
-    co_await file->others_first();
+    // Tried before waiting under load, when the next bytes are already there. Behind everybody else's turn, so that a
+    // fast writer starves nobody.
+    if (may_have_more_) {
+      file->rest();
+      co_await file->others_first();
+    } else {
+      co_await file->ready();
+    }
     for (;;) {
       if (file->stopped()) co_return byte_view{};  // and perhaps destroyed
       const auto [size, error] = file->read({chunk_.get(), max_chunk});
       if (error == EOPNOTSUPP) break;
-      if (error != EAGAIN) co_return byte_view(chunk_.get(), size);
+      if (error != EAGAIN) {
+        may_have_more_ = size >= large_chunk;
+        co_return byte_view(chunk_.get(), size);
+      }
       co_await file->ready();
     }
     thread_ = std::make_unique<blocking_thread>();
@@ -192,6 +200,10 @@ asio::awaitable<byte_view> input_stream::next() {
   co_return co_await asio::co_spawn(
       thread_->pool, [this, &thread = *thread_]() -> asio::awaitable<byte_view> { co_return read_some(thread); },
       asio::use_awaitable);
+}
+
+void input_stream::rest() {
+  if (file_) file_->rest();
 }
 
 byte_view input_stream::read_some(blocking_thread& thread) {
@@ -257,6 +269,15 @@ bool output_stream::stop() {
   return !thread_ || thread_->stop();
 }
 
+std::size_t output_stream::try_write(byte_view bytes) {
+  if (bytes.empty()) return 0;
+  if (file_) return file_->write(bytes).size;
+  if (!tries_at_once_) return 0;
+  const auto size = write_at_once(fd_, bytes);
+  tries_at_once_ = size > 0 || errno == EAGAIN;
+  return size;
+}
+
 asio::awaitable<output_stream::written> output_stream::write(byte_view bytes) {
   if (bytes.empty()) co_return written{};
   if (file_) {
@@ -265,12 +286,9 @@ asio::awaitable<output_stream::written> output_stream::write(byte_view bytes) {
     thread_ = std::make_unique<blocking_thread>();
     file_.reset();
   }
-  if (tries_at_once_) {
-    if (const auto size = write_at_once(fd_, bytes); size > 0) {
-      co_await asio::post(executor_, asio::use_awaitable);  // whoever calls this in a loop starves nobody
-      co_return written{size, {}};
-    }
-    tries_at_once_ = errno == EAGAIN;
+  if (const auto size = try_write(bytes); size > 0) {
+    co_await asio::post(executor_, asio::use_awaitable);  // whoever calls this in a loop starves nobody
+    co_return written{size, {}};
   }
   co_return co_await asio::co_spawn(
       thread_->pool,

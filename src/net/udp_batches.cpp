@@ -143,15 +143,17 @@ void udp_link::batches::take_message(std::size_t i, const msghdr& header, std::s
 }
 
 std::span<const datagram_in> udp_link::batches::receive() {
+  // Behind a small batch mostly comes another one.
+  const auto most = arrived_.size() < small_batch ? small_batch : batch_size;
   arrived_.clear();
 #if defined(__linux__)
   if (batched_) {
     std::array<mmsghdr, batch_size> messages;
-    for (std::size_t i = 0; i < batch_size; ++i) {
+    for (std::size_t i = 0; i < most; ++i) {
       prepare_receive(i);
       messages[i] = {headers_[i], 0};
     }
-    const int count = ::recvmmsg(fd_, messages.data(), batch_size, 0, nullptr);
+    const int count = ::recvmmsg(fd_, messages.data(), static_cast<unsigned>(most), 0, nullptr);
     for (int i = 0; i < count; ++i) {
       const auto at = static_cast<std::size_t>(i);
       take_message(at, messages[at].msg_hdr, messages[at].msg_len);
@@ -161,7 +163,7 @@ std::span<const datagram_in> udp_link::batches::receive() {
     return arrived_;
   }
 #endif
-  for (std::size_t i = 0; i < batch_size; ++i) {
+  for (std::size_t i = 0; i < most; ++i) {
     prepare_receive(i);
     const auto size = ::recvmsg(fd_, &headers_[i], 0);
     saw_error_ |= size < 0 && !would_block(errno);

@@ -33,6 +33,7 @@ class udp_link::batches {
  private:
   // A batch's buffers: 16 of the largest datagram there is. Pages that no datagram reaches are never touched.
   static constexpr std::size_t batch_size = 16;
+  static constexpr std::size_t small_batch = 4;
   static constexpr std::size_t buffer_size = 65536;
   static constexpr std::size_t control_size = 128;  // room for IPV6_PKTINFO and UDP_GRO or UDP_SEGMENT
   // Linux: UDP_MAX_SEGMENTS; together they must fit an IP datagram (65507 bytes of payload over IPv4).

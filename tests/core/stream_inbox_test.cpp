@@ -219,6 +219,25 @@ TEST_F(stream_inbox_test, two_packets_are_acknowledged_together_at_once) {
   EXPECT_THAT(acks_within(1h), IsEmpty());
 }
 
+TEST_F(stream_inbox_test, short_packets_are_acknowledged_together_after_a_short_wait) {
+  inbox.begin(now, 1, 0);
+  acks();
+  for (std::uint64_t number = 1; number <= 19; ++number) give(number, (number - 1) * 100, 100);
+  EXPECT_THAT(acks_within(max_ack_delay - 1ns), IsEmpty());
+  const auto all = acks_within(1ns);
+  ASSERT_THAT(all, SizeIs(1));
+  EXPECT_EQ(all[0].next, 20U);
+}
+
+TEST_F(stream_inbox_test, the_end_is_acknowledged_at_once) {
+  inbox.begin(now, 1, 0);
+  acks();
+  give(1, 0, 0, data_header::ends);
+  const auto all = acks();
+  ASSERT_THAT(all, SizeIs(1));
+  EXPECT_EQ(all[0].next, 2U);
+}
+
 TEST_F(stream_inbox_test, one_packet_is_acknowledged_after_a_short_wait) {
   inbox.begin(now, 1, 0);
   acks();

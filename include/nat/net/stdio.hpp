@@ -78,6 +78,8 @@ struct stdio_options {
 class input_stream {
  public:
   static constexpr std::size_t max_chunk = 65'536;  // a Linux pipe's capacity
+  // Behind a smaller one the next is awaited: mostly it is not there yet.
+  static constexpr std::size_t large_chunk = 4096;
 
   input_stream(boost::asio::io_context& io, int fd, const stdio_options& options = {});
   /// Where there is a thread, waits for its system call to end (see `stop`).
@@ -86,6 +88,8 @@ class input_stream {
   /// The next bytes, as soon as there are any, 1..max_chunk; they hold until the next call. Empty: the end, which an
   /// error is too.
   boost::asio::awaitable<byte_view> next();
+  /// `next` will not be called soon: what comes meanwhile is not to wake the program.
+  void rest();
   /// Ends a `next` that waits, and every later one. False: a thread hangs in the system call, because another process
   /// that shares the file took what was there; the destructor would wait for it.
   bool stop();
@@ -95,6 +99,7 @@ class input_stream {
 
   int fd_;
   std::unique_ptr<std::uint8_t[]> chunk_;
+  bool may_have_more_ = true;  ///< the last chunk was large
   std::shared_ptr<shared_file> file_;
   std::unique_ptr<blocking_thread> thread_;  ///< where there is no `file_`
 };
@@ -122,6 +127,9 @@ class output_stream {
   /// bytes has to be taken before the rest is reported.) `EPIPE`: whoever read it is gone; `ECANCELED`: stopped; others
   /// as write(2) gives them, a full disk say.
   boost::asio::awaitable<written> write(byte_view bytes);
+  /// As much as is taken at once, from the front. 0: nothing is, or it failed, or this file cannot tell: `write` it.
+  /// Not while a `write` waits.
+  std::size_t try_write(byte_view bytes);
 
   /// Returns when the other end of a pipe or socket is closed. Not every system and kind of file tells: then it waits
   /// for ever, and the next `write` finds out.

@@ -89,6 +89,7 @@ class udp_link {
   class batches;
   boost::asio::ip::udp::socket socket_;
   std::unique_ptr<batches> batches_;
+  bool may_have_more_ = true;  ///< the last batch was large
   std::function<void(const endpoint&)> on_unreachable_;
 };
 
