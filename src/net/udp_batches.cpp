@@ -6,6 +6,7 @@
 #include <cerrno>
 #include <cstring>
 #include <numeric>
+#include <optional>
 #include <utility>
 
 #include <netinet/in.h>
@@ -176,18 +177,15 @@ std::span<const datagram_in> udp_link::batches::receive() {
 
 namespace {
 
-/// Whether an entry of the error queue says that its destination cannot be reached. A datagram that is too big is none.
-bool is_unreachable(const msghdr& message) {
+/// What an entry of the error queue says.
+std::optional<sock_extended_err> read_error(const msghdr& message) {
   auto* header = const_cast<msghdr*>(&message);
   for (auto* at = CMSG_FIRSTHDR(header); at != nullptr; at = CMSG_NXTHDR(header, at)) {
     const bool is_error = (at->cmsg_level == IPPROTO_IP && at->cmsg_type == IP_RECVERR) ||
                           (at->cmsg_level == IPPROTO_IPV6 && at->cmsg_type == IPV6_RECVERR);
-    if (!is_error) continue;
-    const auto error = control_value<sock_extended_err>(*at);
-    const bool from_icmp = error.ee_origin == SO_EE_ORIGIN_ICMP || error.ee_origin == SO_EE_ORIGIN_ICMP6;
-    return from_icmp && error.ee_errno != EMSGSIZE;
+    if (is_error) return control_value<sock_extended_err>(*at);
   }
-  return false;
+  return std::nullopt;
 }
 
 }  // namespace
@@ -199,7 +197,8 @@ void udp_link::batches::enable_errors() {
   if (family_ == AF_INET6) ::setsockopt(fd_, IPPROTO_IPV6, IPV6_RECVERR, &on, sizeof on);
 }
 
-void udp_link::batches::take_errors(const std::function<void(const endpoint&)>& on_unreachable) {
+void udp_link::batches::take_errors(const std::function<void(const endpoint&)>& on_unreachable,
+                                    const std::function<void(const ip_address&, std::size_t)>& on_too_large) {
   if (!std::exchange(saw_error_, false)) return;
   for (std::size_t n = 0; n < max_errors; ++n) {
     sockaddr_storage to{};
@@ -214,7 +213,15 @@ void udp_link::batches::take_errors(const std::function<void(const endpoint&)>& 
     message.msg_control = control.bytes.data();
     message.msg_controllen = control.bytes.size();
     if (::recvmsg(fd_, &message, MSG_ERRQUEUE | MSG_DONTWAIT) < 0) return;
-    if (message.msg_namelen > 0 && is_unreachable(message)) on_unreachable(from_sockaddr(to));
+    const auto error = read_error(message);
+    if (!error || message.msg_namelen == 0) continue;
+    const auto where = from_sockaddr(to);
+    const bool is_icmp = error->ee_origin == SO_EE_ORIGIN_ICMP || error->ee_origin == SO_EE_ORIGIN_ICMP6;
+    if (error->ee_errno == EMSGSIZE) {  // by ICMP, or by the kernel, which names no port
+      if (on_too_large) on_too_large(where.ip, error->ee_info);
+    } else if (is_icmp && on_unreachable) {
+      on_unreachable(where);
+    }
   }
   saw_error_ = true;  // there may be more, after the datagrams
 }
@@ -222,7 +229,8 @@ void udp_link::batches::take_errors(const std::function<void(const endpoint&)>& 
 #else
 
 void udp_link::batches::enable_errors() {}
-void udp_link::batches::take_errors(const std::function<void(const endpoint&)>&) {}
+void udp_link::batches::take_errors(const std::function<void(const endpoint&)>&,
+                                    const std::function<void(const ip_address&, std::size_t)>&) {}
 
 #endif
 

@@ -27,6 +27,9 @@ struct udp_options {
   /// Called by `receive` for each address of which ICMP says that it cannot be reached. Whoever sees our datagrams can
   /// make the kernel believe so. Only Linux tells; elsewhere it is never called.
   std::function<void(const endpoint&)> on_unreachable;
+  /// The same for each address of which ICMP says, or the kernel knows, that no more than so many bytes of IP pass at
+  /// once on the way there.
+  std::function<void(const ip_address&, std::size_t mtu)> on_too_large;
 };
 
 /// Which of this machine's addresses a datagram came to, or shall leave from; interface 0: let the kernel choose.
@@ -90,6 +93,7 @@ class udp_link {
   boost::asio::ip::udp::socket socket_;
   std::unique_ptr<batches> batches_;
   std::function<void(const endpoint&)> on_unreachable_;
+  std::function<void(const ip_address&, std::size_t)> on_too_large_;
 };
 
 }  // namespace nat::net
