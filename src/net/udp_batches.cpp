@@ -291,25 +291,56 @@ bool udp_link::batches::send_one(const datagram_out& datagram) {
   return true;
 }
 
-/// Of the socket, and so of all that leaves by it until it is set back. Linux alone knows how to probe.
-void udp_link::batches::set_fragments(fragments wanted) {
-#if defined(IP_MTU_DISCOVER) && defined(IP_PMTUDISC_PROBE) && defined(IPV6_MTU_DISCOVER)
+namespace {
+
+/// One of a socket, and what it is set to.
+struct option_value {
+  int level = 0;
+  int name = 0;
+  int value = 0;
+};
+
+/// What says whether datagrams to IPv4 or to IPv6 are cut. None: the system has no word for it. Linux has several;
+/// others have one bit, which macOS and FreeBSD have for both.
+std::optional<option_value> option_of([[maybe_unused]] fragments wanted, [[maybe_unused]] bool is_ipv4) {
+#if defined(IP_MTU_DISCOVER) && defined(IPV6_MTU_DISCOVER)
   const int mode = wanted == fragments::never     ? IP_PMTUDISC_PROBE
                    : wanted == fragments::allowed ? IP_PMTUDISC_DONT
                                                   : IP_PMTUDISC_WANT;
-  static_assert(IP_PMTUDISC_PROBE == IPV6_PMTUDISC_PROBE && IP_PMTUDISC_DONT == IPV6_PMTUDISC_DONT);
-  ::setsockopt(fd_, IPPROTO_IP, IP_MTU_DISCOVER, &mode, sizeof mode);
-  if (family_ == AF_INET6) ::setsockopt(fd_, IPPROTO_IPV6, IPV6_MTU_DISCOVER, &mode, sizeof mode);
+  static_assert(IP_PMTUDISC_PROBE == IPV6_PMTUDISC_PROBE && IP_PMTUDISC_DONT == IPV6_PMTUDISC_DONT &&
+                IP_PMTUDISC_WANT == IPV6_PMTUDISC_WANT);
+  if (is_ipv4) return option_value{IPPROTO_IP, IP_MTU_DISCOVER, mode};
+  return option_value{IPPROTO_IPV6, IPV6_MTU_DISCOVER, mode};
 #else
-  (void)wanted;
+#if defined(IP_DONTFRAG)
+  if (is_ipv4) return option_value{IPPROTO_IP, IP_DONTFRAG, wanted == fragments::never ? 1 : 0};
 #endif
+#if defined(IPV6_DONTFRAG)
+  if (!is_ipv4) return option_value{IPPROTO_IPV6, IPV6_DONTFRAG, wanted == fragments::never ? 1 : 0};
+#endif
+  return std::nullopt;
+#endif
+}
+
+}  // namespace
+
+/// Of the socket, and so of all that leaves by it until it is set back. False: the system does not do that.
+bool udp_link::batches::set_fragments(fragments wanted, bool is_ipv4) {
+  const auto option = option_of(wanted, is_ipv4);
+  return option && ::setsockopt(fd_, option->level, option->name, &option->value, sizeof option->value) == 0;
 }
 
 /// It is treated otherwise than the others, which is rare.
 bool udp_link::batches::send_by_itself(const datagram_out& datagram) {
-  set_fragments(datagram.fragments);
+  const bool is_ipv4 = datagram.to.ip.is_v4();
+  const bool is_set = set_fragments(datagram.fragments, is_ipv4);
+  // What has to be whole and may be cut proves nothing where it arrives.
+  if (!is_set && datagram.fragments == fragments::never) {
+    ++counters_.send_errors;
+    return true;
+  }
   const bool done = send_one(datagram);
-  set_fragments(fragments::as_usual);
+  if (is_set) set_fragments(fragments::as_usual, is_ipv4);
   return done;
 }
 

@@ -55,7 +55,7 @@ class udp_link::batches {
   std::size_t run_length(std::span<const datagram_out> datagrams) const;
   bool send_one(const datagram_out& datagram);
   bool send_by_itself(const datagram_out& datagram);
-  void set_fragments(fragments wanted);
+  bool set_fragments(fragments wanted, bool is_ipv4);
 
   int fd_;
   int family_;

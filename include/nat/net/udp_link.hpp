@@ -46,7 +46,8 @@ struct datagram_in {
   local_path to;  ///< set only with `tell_destination`
 };
 
-/// Whether a datagram may leave in pieces of IP. Where the system has no such choice it does as it always does.
+/// Whether a datagram may leave in pieces of IP. Where the system leaves no choice, `never` is refused, and the others
+/// are one.
 enum class fragments : std::uint8_t {
   as_usual,  ///< whole, but in pieces once the kernel was told that the path does not carry so much
   never,     ///< whole or not at all
@@ -63,7 +64,7 @@ struct datagram_out {
 struct udp_counters {
   std::uint64_t received = 0;
   std::uint64_t sent = 0;
-  std::uint64_t send_errors = 0;  ///< datagrams the kernel refused for good (unreachable, too big, no buffers)
+  std::uint64_t send_errors = 0;  ///< datagrams the kernel refused for good (unreachable, too big, no buffers), and what it would have to send whole
 };
 
 class udp_link {

@@ -101,7 +101,8 @@ def paths_change(story):
         story.say(f"{going.sent >> 20} MiB, {carried >> 20} MiB of them by relay until it was free")
 
 
-@scenario("narrower", "under load a router's line comes to carry 1400 bytes at once, and no packet is cut for it", quick=True)
+@scenario("narrower", "under load a router's line comes to carry 1400 bytes at once, and no packet is cut for it",
+          quick=True)
 def narrower(story):
     with Network() as net:
         net.coordinator()
