@@ -64,7 +64,8 @@ struct datagram_out {
 struct udp_counters {
   std::uint64_t received = 0;
   std::uint64_t sent = 0;
-  std::uint64_t send_errors = 0;  ///< datagrams the kernel refused for good (unreachable, too big, no buffers), and what it would have to send whole
+  std::uint64_t send_errors = 0;  ///< datagrams the kernel refused for good (unreachable, too big, no buffers), and
+                                  ///< what it would have to send whole
 };
 
 class udp_link {
