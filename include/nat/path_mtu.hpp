@@ -40,6 +40,9 @@ class path_mtu {
   void on_answer(time_point now, std::size_t size);
   /// What is larger than the base does not arrive any more.
   void on_black_hole(time_point now);
+  /// Somebody says that no more than `mtu` bytes of IP pass at once. Anybody can say so (RFC 8899, 4.6.1): it counts
+  /// where we use more, and is never believed for a size; what passes is asked again, as often as ever.
+  void on_too_large(time_point now, std::size_t mtu);
   deadline next_deadline() const { return due_; }
 
  private:

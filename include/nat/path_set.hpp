@@ -153,6 +153,8 @@ class path_set {
   void on_echo(time_point now, path& by, duration round_trip);
   /// ICMP says that nobody listens there. Anybody can say so: it is asked at once, and the relay carries meanwhile.
   void on_unreachable(time_point now, path& at);
+  /// ICMP says that no more than `mtu` bytes of IP pass on the way to this address. Whether some path leads there.
+  bool on_too_large(time_point now, const ip_address& to, std::size_t mtu);
   /// DATA goes to the peer or comes from it.
   void on_data(time_point now);
 

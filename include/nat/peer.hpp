@@ -111,6 +111,8 @@ class peer {
   void on_aside(time_point now, const endpoint& from, byte_view datagram);
   /// ICMP says that nobody listens at this address, to which something was sent.
   void on_unreachable(time_point now, const endpoint& at);
+  /// ICMP, or our own kernel, says that no more than `mtu` bytes of IP pass at once on the way to this address.
+  void on_too_large(time_point now, const ip_address& to, std::size_t mtu);
   /// `count` datagrams of `datagrams()` were sent.
   void on_sent(time_point now, std::size_t count);
   /// The answer to a STUN lookup; empty where no name resolved, `error` then says why.

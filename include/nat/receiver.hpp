@@ -2,6 +2,7 @@
 // what is written.
 #pragma once
 
+#include "nat/fifo.hpp"
 #include "nat/output_format.hpp"
 #include "nat/record_formatter.hpp"
 #include "nat/session_table.hpp"
@@ -11,7 +12,6 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
-#include <deque>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -97,9 +97,9 @@ class receiver {
   record_formatter formatter_;
   std::size_t record_size_ = 0;  ///< of the record that `formatter_` is busy with
   std::vector<std::uint8_t> unsealed_;
-  bool is_full_ = false;         ///< until something is written: formatting what is dropped costs, too
-  std::deque<sender_id> queue_;  ///< whose inbox has something; the one in turn first
-  std::deque<mark> marks_;
+  bool is_full_ = false;   ///< until something is written: formatting what is dropped costs, too
+  fifo<sender_id> queue_;  ///< whose inbox has something; the one in turn first
+  fifo<mark> marks_;
   std::vector<holder> holders_;
   std::uint64_t handed_out_ = 0;  ///< bytes for stdout since the start
   std::uint64_t written_ = 0;

@@ -1,11 +1,11 @@
 // Frames on their way to the coordinator's relay, until the connection takes them.
 #pragma once
 
+#include "nat/fifo.hpp"
 #include "nat/relay_frame.hpp"
 
 #include <cstddef>
 #include <cstdint>
-#include <deque>
 #include <memory>
 #include <optional>
 #include <span>
@@ -21,6 +21,8 @@ class relay_queue {
   static constexpr std::size_t max_bytes = 256U << 10;
   // PINGs do not wait behind DATA: how long one takes is what tells whether the relay works.
   static constexpr std::size_t max_pings = 1024;
+  // Frames that are used again once they were sent: all of DATA that may wait here and at the connection, about.
+  static constexpr std::size_t max_reused = 512;
 
   /// Whether DATA has to wait until the connection has taken some.
   bool is_full() const { return bytes_ + max_relay_upload > max_bytes; }
@@ -37,8 +39,11 @@ class relay_queue {
   std::uint64_t dropped() const { return dropped_; }
 
  private:
-  std::deque<frame> pings_;
-  std::deque<frame> frames_;
+  frame make(std::span<const peer_id> to, byte_view packet);
+
+  fifo<frame> pings_;
+  fifo<frame> frames_;
+  fifo<std::shared_ptr<std::vector<std::uint8_t>>> made_;  ///< the oldest first, which is mostly the first to be sent
   std::size_t bytes_ = 0;
   std::uint64_t dropped_ = 0;
 };

@@ -6,10 +6,10 @@
 #pragma once
 
 #include "nat/bytes.hpp"
+#include "nat/fifo.hpp"
 
 #include <cstddef>
 #include <cstdint>
-#include <deque>
 #include <memory>
 #include <vector>
 
@@ -76,7 +76,7 @@ class send_log {
   bool next_begins_ = true;  ///< a record
   std::vector<record> records_;
   std::size_t dropped_ = 0;  ///< of `records_`, from the front
-  std::deque<chunk> chunks_;
+  fifo<chunk> chunks_;
   std::vector<std::unique_ptr<std::uint8_t[]>> spare_;
   std::size_t used_ = chunk_size;  ///< of the last chunk
 };

@@ -78,7 +78,9 @@ class session_table {
   std::map<std::string, std::unique_ptr<session>, std::less<>> by_name_;
   std::map<name_tag, session*> by_tag_;
   std::map<sender_id, session*> by_sender_;
-  std::map<std::pair<time_point, std::uint64_t>, session*> schedule_;  ///< those of one moment by their serial
+  using schedule = std::map<std::pair<time_point, std::uint64_t>, session*>;
+  schedule schedule_;           ///< those of one moment by their serial
+  schedule::node_type vacant_;  ///< a place in it that was left, for who comes next: nothing is allocated for a packet
   std::vector<session*> touched_;
   std::uint64_t last_serial_ = 0;
   std::deque<std::unique_ptr<session>> retired_;  ///< the one gone longest first

@@ -48,4 +48,8 @@ void path_mtu::on_black_hole(time_point now) {
   due_ = now + patience;
 }
 
+void path_mtu::on_too_large(time_point now, std::size_t mtu) {
+  if (mtu < size_ + headers_) on_black_hole(now);
+}
+
 }  // namespace nat

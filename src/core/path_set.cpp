@@ -162,6 +162,17 @@ void path_set::on_unreachable(time_point now, path& at) {
   if (!at.asked_at) at.next_probe = now;
 }
 
+/// How much passes is a matter of the address, whatever the port.
+bool path_set::on_too_large(time_point now, const ip_address& to, std::size_t mtu) {
+  bool leads_there = false;
+  for (auto& each : paths_) {
+    if (each.is_relay() || each.at.ip != to) continue;
+    each.mtu.on_too_large(now, mtu);
+    leads_there = true;
+  }
+  return leads_there;
+}
+
 void path_set::forget_proofs(time_point now) {
   chosen_.reset();
   for (auto& each : paths_) {

@@ -43,6 +43,13 @@ void peer::on_unreachable(time_point now, const endpoint& at) {
   settle(now);
 }
 
+void peer::on_too_large(time_point now, const ip_address& to, std::size_t mtu) {
+  sessions_.for_each([&](session& who) {
+    if (who.paths().on_too_large(now, to, mtu)) sessions_.reschedule(now, who);
+  });
+  settle(now);
+}
+
 /// A packet of the seed protocol: an address is all that tells who sent it.
 void peer::on_unsealed(const arrival& how, const packet& decoded) {
   const bool is_data = decoded.kind == packet_kind::data;

@@ -91,8 +91,7 @@ void receiver::on_written(time_point now, std::size_t bytes, session_table& sess
   written_ += bytes;
   assert(written_ <= handed_out_);
   while (!marks_.empty() && marks_.front().at <= written_) {
-    const auto passed = marks_.front();
-    marks_.pop_front();
+    const auto passed = marks_.take_front();
     auto* who = sessions.by_sender_or_retired(passed.of);
     if (who == nullptr) continue;
     who->inbox().on_written(now, passed.offset);

@@ -24,23 +24,27 @@ constexpr std::size_t json_growth = 6;
 
 void append(std::vector<std::uint8_t>& out, byte_view bytes) { out.insert(out.end(), bytes.begin(), bytes.end()); }
 
-std::string line_prefix(const output_source& source) {
-  auto prefix = visible(source.name);
-  prefix.resize(utf8_cut(prefix, max_prefix));
-  return prefix + ": ";
+// Both fill a string that is used again for each record.
+void append_line_prefix(std::string& head, const output_source& source) {
+  append_visible(head, source.name);
+  head.resize(utf8_cut(head, max_prefix));
+  head += ": ";
 }
 
-std::string json_head(const output_source& source, bool in_base64) {
-  std::string head = "{\"from\":";
+void append_json_head(std::string& head, const output_source& source, bool in_base64) {
+  head += "{\"from\":";
   append_json_string(head, source.name);
   if (source.address.port != 0) {
-    head += ",\"ip\":\"" + source.address.ip.to_string() + "\",\"port\":" + std::to_string(source.address.port);
+    head += ",\"ip\":\"";
+    head += source.address.ip.to_string();
+    head += "\",\"port\":";
+    head += std::to_string(source.address.port);
   } else {
     head += ",\"ip\":null,\"port\":null";  // it came by the relay
   }
-  head += ",\"time\":" + std::to_string(source.time);
+  head += ",\"time\":";
+  head += std::to_string(source.time);
   head += in_base64 ? ",\"base64\":\"" : ",\"text\":\"";
-  return head;
 }
 
 void encode_base64(std::string& out, byte_view bytes) {
@@ -67,14 +71,14 @@ void record_formatter::begin(const output_source& source, byte_view first, byte_
     case output_mode::raw: return;
     case output_mode::lines: tail_ = has_newline ? "" : "\n"; return;
     case output_mode::text:
-      head_ = line_prefix(source);
+      append_line_prefix(head_, source);
       tail_ = "\n";
       left_out_ = has_newline ? 1 : 0;
       last = last.first(last.size() - left_out_);
       return;
     case output_mode::json:
       in_base64_ = !is_text();
-      head_ = json_head(source, in_base64_);
+      append_json_head(head_, source, in_base64_);
       tail_ = "\"}\n";
       return;
   }

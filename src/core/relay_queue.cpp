@@ -4,6 +4,20 @@
 
 namespace nat {
 
+relay_queue::frame relay_queue::make(std::span<const peer_id> to, byte_view packet) {
+  std::shared_ptr<std::vector<std::uint8_t>> bytes;
+  const bool is_free = !made_.empty() && made_.front().use_count() == 1;
+  if (is_free) {
+    bytes = made_.take_front();
+    bytes->clear();
+  } else {
+    bytes = std::make_shared<std::vector<std::uint8_t>>();
+  }
+  append_relay_upload(*bytes, to, packet);
+  if (made_.size() < max_reused) made_.push_back(bytes);
+  return bytes;
+}
+
 void relay_queue::push(std::span<const peer_id> to, byte_view packet) {
   while (!to.empty()) {
     const auto some = to.first(std::min(to.size(), max_relay_recipients));
@@ -12,32 +26,21 @@ void relay_queue::push(std::span<const peer_id> to, byte_view packet) {
       ++dropped_;
       continue;
     }
-    auto bytes = std::make_shared<std::vector<std::uint8_t>>();
-    bytes->reserve(1 + 8 * some.size() + packet.size());
-    append_relay_upload(*bytes, some, packet);
-    bytes_ += bytes->size();
-    frames_.push_back(std::move(bytes));
+    frames_.push_back(make(some, packet));
+    bytes_ += frames_.back()->size();
   }
 }
 
 bool relay_queue::push_ping(peer_id to, byte_view packet) {
   if (pings_.size() == max_pings) return false;
-  auto bytes = std::make_shared<std::vector<std::uint8_t>>();
-  bytes->reserve(1 + 8 + packet.size());
-  append_relay_upload(*bytes, {&to, 1}, packet);
-  pings_.push_back(std::move(bytes));
+  pings_.push_back(make({&to, 1}, packet));
   return true;
 }
 
 std::optional<relay_queue::frame> relay_queue::next() {
-  if (!pings_.empty()) {
-    auto ping = std::move(pings_.front());
-    pings_.pop_front();
-    return ping;
-  }
+  if (!pings_.empty()) return pings_.take_front();
   if (frames_.empty()) return std::nullopt;
-  auto front = std::move(frames_.front());
-  frames_.pop_front();
+  auto front = frames_.take_front();
   bytes_ -= front->size();
   return front;
 }
@@ -45,6 +48,7 @@ std::optional<relay_queue::frame> relay_queue::next() {
 void relay_queue::clear() {
   pings_.clear();
   frames_.clear();
+  made_.clear();
   bytes_ = 0;
 }
 

@@ -82,7 +82,15 @@ void session_table::reschedule(time_point now, session& who) {
   if (due == who.scheduled) return;
   unschedule(who);
   who.scheduled = due;
-  if (due) schedule_.emplace(std::pair(*due, who.serial), &who);
+  if (!due) return;
+  const std::pair place(*due, who.serial);
+  if (vacant_.empty()) {
+    schedule_.emplace(place, &who);
+  } else {
+    vacant_.key() = place;
+    vacant_.mapped() = &who;
+    schedule_.insert(std::move(vacant_));
+  }
 }
 
 void session_table::touch(session& who) {
@@ -98,7 +106,7 @@ void session_table::reschedule_touched(time_point now) {
 }
 
 void session_table::unschedule(session& who) {
-  if (who.scheduled) schedule_.erase({*who.scheduled, who.serial});
+  if (who.scheduled) vacant_ = schedule_.extract({*who.scheduled, who.serial});
   who.scheduled.reset();
 }
 

@@ -146,6 +146,11 @@ program::program(const options& options)
                       [this](const nat::endpoint& at) {
                         engine_.on_unreachable(steady_now(), at);
                         act();
+                      },
+                  .on_too_large =
+                      [this](const nat::ip_address& to, std::size_t mtu) {
+                        engine_.on_too_large(steady_now(), to, mtu);
+                        act();
                       }}),
       started_at_(wall_now()) {
   if (!options.status_socket.empty()) status_.emplace(io_, options.status_socket, [this] { return status() + '\n'; });

@@ -6,6 +6,7 @@
 #include <cerrno>
 #include <cstring>
 #include <numeric>
+#include <optional>
 #include <utility>
 
 #include <netinet/in.h>
@@ -178,18 +179,15 @@ std::span<const datagram_in> udp_link::batches::receive() {
 
 namespace {
 
-/// Whether an entry of the error queue says that its destination cannot be reached. A datagram that is too big is none.
-bool is_unreachable(const msghdr& message) {
+/// What an entry of the error queue says.
+std::optional<sock_extended_err> read_error(const msghdr& message) {
   auto* header = const_cast<msghdr*>(&message);
   for (auto* at = CMSG_FIRSTHDR(header); at != nullptr; at = CMSG_NXTHDR(header, at)) {
     const bool is_error = (at->cmsg_level == IPPROTO_IP && at->cmsg_type == IP_RECVERR) ||
                           (at->cmsg_level == IPPROTO_IPV6 && at->cmsg_type == IPV6_RECVERR);
-    if (!is_error) continue;
-    const auto error = control_value<sock_extended_err>(*at);
-    const bool from_icmp = error.ee_origin == SO_EE_ORIGIN_ICMP || error.ee_origin == SO_EE_ORIGIN_ICMP6;
-    return from_icmp && error.ee_errno != EMSGSIZE;
+    if (is_error) return control_value<sock_extended_err>(*at);
   }
-  return false;
+  return std::nullopt;
 }
 
 }  // namespace
@@ -201,7 +199,8 @@ void udp_link::batches::enable_errors() {
   if (family_ == AF_INET6) ::setsockopt(fd_, IPPROTO_IPV6, IPV6_RECVERR, &on, sizeof on);
 }
 
-void udp_link::batches::take_errors(const std::function<void(const endpoint&)>& on_unreachable) {
+void udp_link::batches::take_errors(const std::function<void(const endpoint&)>& on_unreachable,
+                                    const std::function<void(const ip_address&, std::size_t)>& on_too_large) {
   if (!std::exchange(saw_error_, false)) return;
   for (std::size_t n = 0; n < max_errors; ++n) {
     sockaddr_storage to{};
@@ -216,7 +215,15 @@ void udp_link::batches::take_errors(const std::function<void(const endpoint&)>& 
     message.msg_control = control.bytes.data();
     message.msg_controllen = control.bytes.size();
     if (::recvmsg(fd_, &message, MSG_ERRQUEUE | MSG_DONTWAIT) < 0) return;
-    if (message.msg_namelen > 0 && is_unreachable(message)) on_unreachable(from_sockaddr(to));
+    const auto error = read_error(message);
+    if (!error || message.msg_namelen == 0) continue;
+    const auto where = from_sockaddr(to);
+    const bool is_icmp = error->ee_origin == SO_EE_ORIGIN_ICMP || error->ee_origin == SO_EE_ORIGIN_ICMP6;
+    if (error->ee_errno == EMSGSIZE) {  // by ICMP, or by the kernel, which names no port
+      if (on_too_large) on_too_large(where.ip, error->ee_info);
+    } else if (is_icmp && on_unreachable) {
+      on_unreachable(where);
+    }
   }
   saw_error_ = true;  // there may be more, after the datagrams
 }
@@ -224,7 +231,8 @@ void udp_link::batches::take_errors(const std::function<void(const endpoint&)>& 
 #else
 
 void udp_link::batches::enable_errors() {}
-void udp_link::batches::take_errors(const std::function<void(const endpoint&)>&) {}
+void udp_link::batches::take_errors(const std::function<void(const endpoint&)>&,
+                                    const std::function<void(const ip_address&, std::size_t)>&) {}
 
 #endif
 
@@ -285,25 +293,56 @@ bool udp_link::batches::send_one(const datagram_out& datagram) {
   return true;
 }
 
-/// Of the socket, and so of all that leaves by it until it is set back. Linux alone knows how to probe.
-void udp_link::batches::set_fragments(fragments wanted) {
-#if defined(IP_MTU_DISCOVER) && defined(IP_PMTUDISC_PROBE) && defined(IPV6_MTU_DISCOVER)
+namespace {
+
+/// One of a socket, and what it is set to.
+struct option_value {
+  int level = 0;
+  int name = 0;
+  int value = 0;
+};
+
+/// What says whether datagrams to IPv4 or to IPv6 are cut. None: the system has no word for it. Linux has several;
+/// others have one bit, which macOS and FreeBSD have for both.
+std::optional<option_value> option_of([[maybe_unused]] fragments wanted, [[maybe_unused]] bool is_ipv4) {
+#if defined(IP_MTU_DISCOVER) && defined(IPV6_MTU_DISCOVER)
   const int mode = wanted == fragments::never     ? IP_PMTUDISC_PROBE
                    : wanted == fragments::allowed ? IP_PMTUDISC_DONT
                                                   : IP_PMTUDISC_WANT;
-  static_assert(IP_PMTUDISC_PROBE == IPV6_PMTUDISC_PROBE && IP_PMTUDISC_DONT == IPV6_PMTUDISC_DONT);
-  ::setsockopt(fd_, IPPROTO_IP, IP_MTU_DISCOVER, &mode, sizeof mode);
-  if (family_ == AF_INET6) ::setsockopt(fd_, IPPROTO_IPV6, IPV6_MTU_DISCOVER, &mode, sizeof mode);
+  static_assert(IP_PMTUDISC_PROBE == IPV6_PMTUDISC_PROBE && IP_PMTUDISC_DONT == IPV6_PMTUDISC_DONT &&
+                IP_PMTUDISC_WANT == IPV6_PMTUDISC_WANT);
+  if (is_ipv4) return option_value{IPPROTO_IP, IP_MTU_DISCOVER, mode};
+  return option_value{IPPROTO_IPV6, IPV6_MTU_DISCOVER, mode};
 #else
-  (void)wanted;
+#if defined(IP_DONTFRAG)
+  if (is_ipv4) return option_value{IPPROTO_IP, IP_DONTFRAG, wanted == fragments::never ? 1 : 0};
 #endif
+#if defined(IPV6_DONTFRAG)
+  if (!is_ipv4) return option_value{IPPROTO_IPV6, IPV6_DONTFRAG, wanted == fragments::never ? 1 : 0};
+#endif
+  return std::nullopt;
+#endif
+}
+
+}  // namespace
+
+/// Of the socket, and so of all that leaves by it until it is set back. False: the system does not do that.
+bool udp_link::batches::set_fragments(fragments wanted, bool is_ipv4) {
+  const auto option = option_of(wanted, is_ipv4);
+  return option && ::setsockopt(fd_, option->level, option->name, &option->value, sizeof option->value) == 0;
 }
 
 /// It is treated otherwise than the others, which is rare.
 bool udp_link::batches::send_by_itself(const datagram_out& datagram) {
-  set_fragments(datagram.fragments);
+  const bool is_ipv4 = datagram.to.ip.is_v4();
+  const bool is_set = set_fragments(datagram.fragments, is_ipv4);
+  // What has to be whole and may be cut proves nothing where it arrives.
+  if (!is_set && datagram.fragments == fragments::never) {
+    ++counters_.send_errors;
+    return true;
+  }
   const bool done = send_one(datagram);
-  set_fragments(fragments::as_usual);
+  if (is_set) set_fragments(fragments::as_usual, is_ipv4);
   return done;
 }
 

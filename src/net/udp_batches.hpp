@@ -24,9 +24,10 @@ class udp_link::batches {
 
   /// Has the kernel keep ICMP errors for `take_errors`, where it does that.
   void enable_errors();
-  /// Hands out what ICMP has said of which destination since the last call. Costs nothing while there was no sign of
-  /// it.
-  void take_errors(const std::function<void(const endpoint&)>& on_unreachable);
+  /// Hands out what ICMP, or the kernel, has said of which destination since the last call. Costs nothing while there
+  /// was no sign of it.
+  void take_errors(const std::function<void(const endpoint&)>& on_unreachable,
+                   const std::function<void(const ip_address&, std::size_t)>& on_too_large);
 
   const udp_counters& counters() const { return counters_; }
 
@@ -55,7 +56,7 @@ class udp_link::batches {
   std::size_t run_length(std::span<const datagram_out> datagrams) const;
   bool send_one(const datagram_out& datagram);
   bool send_by_itself(const datagram_out& datagram);
-  void set_fragments(fragments wanted);
+  bool set_fragments(fragments wanted, bool is_ipv4);
 
   int fd_;
   int family_;

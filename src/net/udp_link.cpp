@@ -55,7 +55,7 @@ void enlarge_buffers(udp::socket& socket) {
 }  // namespace
 
 udp_link::udp_link(asio::io_context& io, const udp_options& options)
-    : socket_(io), on_unreachable_(options.on_unreachable) {
+    : socket_(io), on_unreachable_(options.on_unreachable), on_too_large_(options.on_too_large) {
   endpoint at{options.bind, options.port};
   auto error = open(socket_, at);
   const bool without_ipv6 = error == asio::error::address_family_not_supported ||
@@ -71,7 +71,7 @@ udp_link::udp_link(asio::io_context& io, const udp_options& options)
   enlarge_buffers(socket_);
   batches_ = std::make_unique<batches>(socket_.native_handle(), at.ip.is_v4() ? AF_INET : AF_INET6,
                                        options.tell_destination, options.portable);
-  if (on_unreachable_) batches_->enable_errors();
+  if (on_unreachable_ || on_too_large_) batches_->enable_errors();
 }
 
 udp_link::~udp_link() = default;
@@ -92,7 +92,7 @@ asio::awaitable<std::span<const datagram_in>> udp_link::receive() {
   for (;;) {
     if (!socket_.is_open()) throw boost::system::system_error(asio::error::operation_aborted);  // closed meanwhile
     const auto arrived = batches_->receive();
-    if (on_unreachable_) batches_->take_errors(on_unreachable_);
+    batches_->take_errors(on_unreachable_, on_too_large_);
     may_have_more_ = arrived.size() >= large_batch;
     if (!arrived.empty()) co_return arrived;
     co_await socket_.async_wait(udp::socket::wait_read, asio::use_awaitable);

@@ -1,5 +1,7 @@
 #include "nat/net/ws_client.hpp"
 
+#include "nat/fifo.hpp"
+
 #include "server_lookup.hpp"
 #include "sockaddr.hpp"
 
@@ -133,7 +135,7 @@ struct ws_client::connection {
     bool close = false;
     bool ping = false;
     std::deque<std::string> texts;
-    std::deque<std::shared_ptr<const std::vector<std::uint8_t>>> binaries;
+    fifo<std::shared_ptr<const std::vector<std::uint8_t>>> binaries;
     std::size_t text_bytes = 0;
     std::size_t binary_bytes = 0;
   } waiting;

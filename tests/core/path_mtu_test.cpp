@@ -86,5 +86,22 @@ TEST_F(path_mtu_test, a_black_hole_brings_back_the_base_and_the_search) {
   EXPECT_THAT(next(), ElementsAre(1472, 1464, 1432, 1392, 1372, 1300)) << "it goes on";
 }
 
+TEST_F(path_mtu_test, a_claim_that_less_passes_counts_where_more_is_used) {
+  mtu.start(now, true);
+  next();
+  next();
+  mtu.on_answer(now, 1392);
+  for (const std::size_t no_news : {1420U, 1500U, 65'536U}) {
+    mtu.on_too_large(now, no_news);
+    EXPECT_EQ(mtu.size(), 1392U) << no_news;
+  }
+  mtu.on_too_large(now, 1419);
+  EXPECT_EQ(mtu.size(), max_datagram);
+  const auto due = mtu.next_deadline();
+  for (const std::size_t claim : {0U, 68U, 1000U}) mtu.on_too_large(now + 10ms, claim);
+  EXPECT_EQ(mtu.size(), max_datagram) << "that is always tried";
+  EXPECT_EQ(mtu.next_deadline(), due);
+}
+
 }  // namespace
 }  // namespace nat

@@ -104,6 +104,56 @@ TEST_F(peer_mtu_test, small_packets_that_pass_do_not_hide_that_large_ones_do_not
   EXPECT_TRUE(got.starts_with(large)) << got.size() << " bytes";
 }
 
+TEST_F(peer_mtu_test, who_is_told_that_less_passes_sends_less_and_looks_again) {
+  three_peers();
+  pass(3s);
+  auto typed = pour("ann", 100'000);
+  ASSERT_EQ(largest_data(), 1472U);
+  passes = carrying(1400);
+  of("ann").engine->on_too_large(now, ip("203.0.113.2"), 1428);
+  trace.clear();
+  typed += pour("ann", 20'000);
+  EXPECT_EQ(largest_data(), max_datagram);
+  pass(3s);
+  trace.clear();
+  typed += pour("ann", 100'000);
+  pass(3s);
+  EXPECT_EQ(largest_data(), 1392U);
+  EXPECT_EQ(sent_count([](const seen_packet& each) { return each.pieces == fragmenting::allowed; }), 0U);
+  EXPECT_EQ(read("ben"), typed);
+}
+
+TEST_F(peer_mtu_test, what_is_said_of_other_sizes_or_addresses_changes_nothing) {
+  three_peers();
+  pass(3s);
+  trace.clear();
+  of("ann").engine->on_too_large(now, ip("203.0.113.2"), 1500);
+  of("ann").engine->on_too_large(now, ip("203.0.113.77"), 576);
+  pour("ann", 20'000);
+  EXPECT_EQ(largest_data(), 1472U);
+  EXPECT_EQ(probes(), 0U);
+}
+
+TEST_F(peer_mtu_test, who_forges_icmp_all_the_time_gets_no_more_probes_out_of_it) {
+  for (const std::size_t carried : {1232U, 1400U, 1472U}) {
+    hosts.clear();
+    passes = carrying(carried);
+    three_peers();
+    pass(5s);
+    trace.clear();
+    for (int i = 0; i < 10'000; ++i) {
+      of("ann").engine->on_too_large(now, ip("203.0.113.2"), 576);
+      pass(1ms);
+    }
+    // One after 250 ms, then all six, which is how each search begins.
+    EXPECT_LE(probes(), 7U * 20) << carried;
+    pass(3s);
+    trace.clear();
+    pour("ann", 20'000);
+    EXPECT_EQ(largest_data(), carried == 1400 ? 1392 : carried) << "it is back";
+  }
+}
+
 TEST_F(peer_mtu_test, what_is_too_large_goes_by_the_relay_where_no_pieces_pass) {
   three_peers();
   pass(3s);

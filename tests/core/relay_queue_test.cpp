@@ -71,6 +71,22 @@ TEST(relay_queue, a_ping_does_not_wait_behind_data) {
   EXPECT_EQ(as_text(decode_relay_upload(**queue.next()).value().packet), "ping");
 }
 
+TEST(relay_queue, a_frame_is_used_again_once_it_was_sent) {
+  relay_queue queue;
+  queue.push(ids(1), packet);
+  auto first = queue.next();
+  const auto* place = first->get();
+  queue.push(ids(1), as_bytes("second"));
+  const auto second = queue.next();
+  EXPECT_NE(second->get(), place) << "that is still on its way";
+  first.reset();
+  queue.push(ids(2), as_bytes("third"));
+  const auto third = queue.next();
+  EXPECT_EQ(third->get(), place);
+  EXPECT_EQ(as_text(decode_relay_upload(**third).value().packet), "third");
+  EXPECT_EQ(as_text(decode_relay_upload(**second).value().packet), "second");
+}
+
 TEST(relay_queue, is_empty_once_cleared) {
   relay_queue queue;
   while (!queue.is_full()) queue.push(ids(1), packet);

@@ -27,6 +27,9 @@ struct udp_options {
   /// Called by `receive` for each address of which ICMP says that it cannot be reached. Whoever sees our datagrams can
   /// make the kernel believe so. Only Linux tells; elsewhere it is never called.
   std::function<void(const endpoint&)> on_unreachable;
+  /// The same for each address of which ICMP says, or the kernel knows, that no more than so many bytes of IP pass at
+  /// once on the way there.
+  std::function<void(const ip_address&, std::size_t mtu)> on_too_large;
 };
 
 /// Which of this machine's addresses a datagram came to, or shall leave from; interface 0: let the kernel choose.
@@ -43,7 +46,8 @@ struct datagram_in {
   local_path to;  ///< set only with `tell_destination`
 };
 
-/// Whether a datagram may leave in pieces of IP. Where the system has no such choice it does as it always does.
+/// Whether a datagram may leave in pieces of IP. Where the system leaves no choice, `never` is refused, and the others
+/// are one.
 enum class fragments : std::uint8_t {
   as_usual,  ///< whole, but in pieces once the kernel was told that the path does not carry so much
   never,     ///< whole or not at all
@@ -60,7 +64,8 @@ struct datagram_out {
 struct udp_counters {
   std::uint64_t received = 0;
   std::uint64_t sent = 0;
-  std::uint64_t send_errors = 0;  ///< datagrams the kernel refused for good (unreachable, too big, no buffers)
+  std::uint64_t send_errors = 0;  ///< datagrams the kernel refused for good (unreachable, too big, no buffers), and
+                                  ///< what it would have to send whole
 };
 
 class udp_link {
@@ -91,6 +96,7 @@ class udp_link {
   std::unique_ptr<batches> batches_;
   bool may_have_more_ = true;  ///< the last batch was large
   std::function<void(const endpoint&)> on_unreachable_;
+  std::function<void(const ip_address&, std::size_t)> on_too_large_;
 };
 
 }  // namespace nat::net

@@ -28,6 +28,12 @@ class Host:
         return subprocess.run([*names.enter(self.namespace), *map(str, argv)], timeout=timeout, text=True,
                               capture_output=True, **more)
 
+    def pieces_made(self):
+        """How many pieces of packets its kernel has made, that would have been too large whole (RFC 4293)."""
+        names_of, values = [line.split() for line in self.run(["cat", "/proc/net/snmp"]).stdout.splitlines()
+                            if line.startswith("Ip:")]
+        return int(values[names_of.index("FragCreates")])
+
     def socket(self, **more):
         return names.socket_in(self.namespace, **more)
 

@@ -132,6 +132,11 @@ class Site:
             said += done.stdout
         return said
 
+    def narrow(self, mtu):
+        """The line to the internet carries no more bytes of IP at once. The router says so."""
+        apply(Setup(self.network.core, *[f"link set up{number} mtu {mtu}" for number in self.links]),
+              Setup(self.routers[0], f"link set wan mtu {mtu}"))
+
     def cut(self):
         """Nothing passes between the internet and this site until `mend`."""
         self.change_cut("add")

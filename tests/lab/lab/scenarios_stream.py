@@ -101,6 +101,30 @@ def paths_change(story):
         story.say(f"{going.sent >> 20} MiB, {carried >> 20} MiB of them by relay until it was free")
 
 
+@scenario("narrower", "under load a router's line comes to carry 1400 bytes at once, and no packet is cut for it",
+          quick=True)
+def narrower(story):
+    with Network() as net:
+        net.coordinator()
+        sites = [net.site("port"), net.site("port")]
+        source = sites[0].hosts[0]
+        going = Transfer(net, source, sites[1].hosts[0], options=["--rate", LOAD])
+        story.programs += [going.sender, going.receiver]
+        going.wait_path("direct, public", LONG)
+        going.wait_more(ENOUGH, LONG)
+        sites[0].narrow(1400)
+        going.wait_more(ENOUGH, LONG)
+        # What was made before is there: from now on each packet passes whole.
+        since = source.pieces_made()
+        going.wait_more(ENOUGH, LONG)
+        cut = source.pieces_made() - since
+        story.expect(cut < ENOUGH // 1400 // 20, f"the sender's kernel cut packets into {cut} pieces")
+        story.expect(going.path() == "direct, public", f"at the end the path is {going.path()}")
+        going.finish()
+        expect_whole(story, going)
+        story.say(f"{going.sent >> 20} MiB; of the last {ENOUGH >> 20} MiB the kernel made {cut} pieces")
+
+
 @scenario("gigabyte-relay", "1 GiB by the relay; midway the routers forget their mappings and their connections")
 def gigabyte_relay(story):
     by_relay(story, GIGABYTE)
