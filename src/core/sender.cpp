@@ -10,7 +10,7 @@ namespace nat {
 sender::sender(input_mode mode, const limits& bounds)
     : gate_(bounds.wait_for),
       splitter_(mode),
-      log_(bounds.log_bytes + bounds.replay_bytes),
+      log_(bounds.log_bytes + bounds.replay_bytes, bounds.replay_bytes),
       rate_(bounds.rate),
       slow_peer_(bounds.slow_peer),
       drops_slow_peers_(bounds.drops_slow_peers),
@@ -19,7 +19,7 @@ sender::sender(input_mode mode, const limits& bounds)
       seed_pacer_(bounds.rate == 0 ? bounds.seed_rate : std::min(bounds.rate, bounds.seed_rate)) {}
 
 void sender::start_stream(time_point now, session& who, random_source& random) {
-  const auto number = log_.entry(log_.last(replay_));
+  const auto number = log_.entry(log_.last());
   who.start_stream(number, log_.offset_of(number), random.next_u64());
   who.outgoing()->on_progress(now);
   needed_ = std::min(needed_, number);
@@ -311,7 +311,7 @@ void sender::trim(time_point now, const surroundings& to) {
     if (!who.said_goodbye && now - *who.retired_at < keeps_for_return) look_at(who);
   });
   needed_ = std::max(needed, log_.begin());
-  log_.trim(needed_, replay_);
+  log_.trim(needed_);
 }
 
 /// Until when somebody who left without a word may come back for what the log has, or somebody who is listed may be
@@ -336,7 +336,7 @@ void sender::discard(const surroundings& to) {
     for (bool made = true; made && to.out.empty();) {
       made = make_packet(to);
       needed_ = log_.end();
-      log_.trim(needed_, replay_);
+      log_.trim(needed_);
     }
     return;
   }
