@@ -43,6 +43,10 @@ class send_log {
   /// `continues`: its record goes on in the next one.
   byte_span append(std::size_t header, std::size_t payload, bool continues = false);
 
+  /// The stream goes on behind a number and bytes that nobody ever gets: a gap for whoever had all before. Requires
+  /// `empty`.
+  void skip(std::size_t payload, bool continues);
+
   const record& at(std::uint64_t number) const { return records_[dropped_ + (number - begin_)]; }
   byte_view packet(std::uint64_t number) const { return {at(number).at, at(number).size}; }
   /// Where a stream may begin that is to have what is kept from `number` on, and records whole: the first record that
@@ -56,6 +60,7 @@ class send_log {
   /// Everything below this number is done with: nobody refers to it any more. What is from `last` on stays.
   void trim(std::uint64_t first);
 
+  std::uint64_t packets() const { return packets_; }  ///< that were appended since the start
   std::size_t held_bytes() const { return held_; }
   std::size_t max_bytes() const { return max_bytes_; }
 
@@ -78,6 +83,7 @@ class send_log {
   std::uint64_t last_ = 1;
   std::size_t held_from_last_ = 0;  ///< of `held_`
   std::uint64_t end_offset_ = 0;
+  std::uint64_t packets_ = 0;
   bool next_begins_ = true;  ///< a record
   std::vector<record> records_;
   std::size_t dropped_ = 0;  ///< of `records_`, from the front

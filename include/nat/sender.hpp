@@ -85,7 +85,7 @@ class sender {
   bool is_behind_for_seeds() const { return is_behind_for_seeds_; }
   /// Whether the relay's queue is what something waits for.
   bool waits_for_relay() const { return waits_for_relay_; }
-  std::uint64_t packets() const { return log_.end() - 1; }
+  std::uint64_t packets() const { return log_.packets(); }
   /// A peer that was left behind since the last call: it was too slow, or away for too long. Null: none.
   const session* take_left_behind();
   /// True once each time that input begins to reach nobody.

@@ -23,12 +23,20 @@ byte_span send_log::append(std::size_t header, std::size_t payload, bool continu
   records_.push_back({at, end_offset_, static_cast<std::uint32_t>(size), static_cast<std::uint16_t>(payload),
                       std::exchange(next_begins_, !continues)});
   end_offset_ += payload;
+  ++packets_;
   held_ += cost(records_.back());
   held_from_last_ += cost(records_.back());
   for (; last_ < end() && held_from_last_ >= keep_ + cost(this->at(last_)); ++last_) {
     held_from_last_ -= cost(this->at(last_));
   }
   return {at, size};
+}
+
+void send_log::skip(std::size_t payload, bool continues) {
+  assert(empty());
+  last_ = ++begin_;
+  end_offset_ += payload;
+  next_begins_ = !continues;
 }
 
 std::uint64_t send_log::entry(std::uint64_t number) const {

@@ -330,7 +330,7 @@ deadline sender::return_by(time_point now, const surroundings& to) const {
   return latest;
 }
 
-/// What is said while nobody is there reaches nobody.
+/// What is said while nobody is there reaches nobody; who comes back is to learn that something is missing.
 void sender::discard(const surroundings& to) {
   if (replay_ != 0) {
     for (bool made = true; made && to.out.empty();) {
@@ -340,15 +340,14 @@ void sender::discard(const surroundings& to) {
     }
     return;
   }
-  while (!splitter_.front(max_payload_).bytes.empty()) {
-    if (!std::exchange(reaches_nobody_, true)) loss_is_news_ = true;
-    splitter_.pop();
-    // Who had all until it left does not have this.
-    to.ours.for_each_retired([](session& who) { who.was_left_behind |= who.outgoing() != nullptr; });
-  }
   if (!to.out.empty()) return;
+  log_.trim(log_.end());
+  for (auto piece = splitter_.front(max_payload_); !piece.bytes.empty(); piece = splitter_.front(max_payload_)) {
+    if (!std::exchange(reaches_nobody_, true)) loss_is_news_ = true;
+    log_.skip(piece.bytes.size(), piece.continues);
+    splitter_.pop();
+  }
   needed_ = log_.end();
-  log_.trim(needed_);
 }
 
 // ---- --live

@@ -80,6 +80,34 @@ TEST_F(peer_stream_late_test, a_latecomer_gets_the_record_that_goes_on_whole) {
   EXPECT_EQ(read("dan"), "a long line: " + std::string(20'000, 'x') + "the end\n");
 }
 
+TEST_F(peer_stream_late_test, what_was_thrown_away_while_nobody_was_there_is_a_gap_for_who_comes_back) {
+  add("ann", "203.0.113.1:1111");
+  add("cat", "203.0.113.3:3333", with(std::nullopt, true));
+  pass(1s);
+  type("ann", "1\n");
+  pass(1s);
+  const auto cat = listed(of("cat"));
+  passes = [](const seen_packet&) { return false; };
+  tell_all({.left = {cat.id}});
+  serve_all();
+  pass(60s);
+  type("ann", "2\n");
+  pass(1s);
+  ASSERT_EQ(notes_of("ann", note_kind::input_lost), 1U);
+  passes = everything();
+  tell_all({.joined = {cat}});
+  serve_all();
+  pass(10s);
+  type("ann", "3\n");
+  pass(5s);
+  EXPECT_EQ(read("cat"), "1\n3\n");
+  EXPECT_GT(session_with("cat", "ann")->lost(), 0U);
+  const auto how = ended("cat");
+  ASSERT_TRUE(how);
+  EXPECT_EQ(how->status, 3);
+  EXPECT_THAT(how->reason, testing::HasSubstr("a part is missing of what came from ann"));
+}
+
 TEST_F(peer_stream_late_test, live_records_come_whole_or_not_at_all_and_late_ones_are_told_of) {
   three_peers(live(200ms), in_lines());
   passes = losing(4);

@@ -166,6 +166,22 @@ TEST(send_log, a_stream_may_begin_where_a_record_does) {
   EXPECT_EQ(log.entry(log.begin()), log.end());
 }
 
+TEST(send_log, what_is_skipped_takes_up_a_number_and_no_room) {
+  send_log log(1 << 20);
+  add(log, 10);
+  log.trim(log.end());
+  log.skip(100, true);
+  EXPECT_TRUE(log.empty());
+  EXPECT_EQ(log.begin(), 3U);
+  EXPECT_EQ(log.end_offset(), 110U);
+  EXPECT_EQ(log.packets(), 1U);
+  add(log, 7);
+  EXPECT_EQ(log.at(3).offset, 110U);
+  EXPECT_FALSE(log.at(3).begins) << "it goes on with what was skipped";
+  EXPECT_TRUE(is_whole(log, 3, 7));
+  EXPECT_EQ(log.last(), log.end());
+}
+
 TEST(send_log, keeps_what_was_asked_for) {
   constexpr std::size_t cost = header + 100 + overhead;
   const auto filled = [](std::size_t keep) {
