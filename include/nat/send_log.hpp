@@ -50,8 +50,11 @@ class send_log {
   const record& at(std::uint64_t number) const { return records_[dropped_ + (number - begin_)]; }
   byte_view packet(std::uint64_t number) const { return {at(number).at, at(number).size}; }
   /// Where a stream may begin that is to have what is kept from `number` on, and records whole: the first record that
-  /// begins there. Where none has begun since: the one that goes on, if its beginning is kept.
+  /// begins there. Where none has begun since: the one that goes on, if its beginning is kept, else the end, which
+  /// `is_inside` it.
   std::uint64_t entry(std::uint64_t number) const;
+  /// Whether the packet with this number, which is kept or the next one, goes on with a record.
+  bool is_inside(std::uint64_t number) const { return number == end() ? !next_begins_ : !at(number).begins; }
   /// From this number on no less than `keep` bytes are there, if there is so much.
   std::uint64_t last() const { return last_; }
   /// Of the packet with this number, which is kept, or of the next one.

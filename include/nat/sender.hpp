@@ -124,7 +124,7 @@ class sender {
   void look_ahead(const surroundings& to);
   void trim(time_point now, const surroundings& to);
   bool leave_behind(time_point now, const surroundings& to);
-  void skip(time_point now, session& who, std::uint64_t number, std::uint64_t offset, random_source& random);
+  void skip(time_point now, session& who, std::uint64_t number, random_source& random);
   deadline return_by(time_point now, const surroundings& to) const;
   void discard(const surroundings& to);
   std::size_t new_payload();

@@ -80,9 +80,9 @@ class session {
   bool accepts() const { return accepts_; }
 
   // ---- our stream, on its way to it
-  /// The log's packets from this one on are for it.
-  void start_stream(std::uint64_t number, std::uint64_t offset, std::uint64_t seed) {
-    outgoing_.emplace(number, offset, seed);
+  /// The log's packets from this one on are for it. `is_inside`: that one goes on with a record.
+  void start_stream(std::uint64_t number, std::uint64_t offset, std::uint64_t seed, bool is_inside) {
+    outgoing_.emplace(number, offset, seed, is_inside);
   }
   /// Null: it does not take our DATA.
   delivery* outgoing() { return outgoing_ ? &*outgoing_ : nullptr; }
@@ -95,8 +95,8 @@ class session {
   bool is_sender() const { return inbox_.packets() > 0 || will_end; }
   /// Whether all of its stream is written, from its first byte on.
   bool is_finished() const { return inbox_.has_ended() && inbox_.is_drained(); }
-  /// It says where its stream begins for us, or goes on; `is_live`: what is before that, and not written, is too late.
-  void on_stream(time_point now, const ping_stream& what, bool is_live);
+  /// It says where its stream begins for us, or goes on; `flags`: the PING's.
+  void on_stream(time_point now, const ping_stream& what, std::uint8_t flags);
   /// Packets that the user is to be told of now: they were awaited and will not be written. 0: none.
   std::uint64_t take_gap(time_point now);
 

@@ -66,7 +66,7 @@ void peer::on_stream(const arrival& how, session& who, const ping_header& ping) 
   // Who knows that we have all of it asks nothing: an answer would be confirmed again, and so on for ever.
   if (what.first == 0 || (who.is_finished() && what.confirmed >= who.inbox().written())) return;
   receiver_.admit(who, sessions_);
-  who.on_stream(how.now, what, (ping.flags & ping_stream::live) != 0);
+  who.on_stream(how.now, what, ping.flags);
   receiver_.on_arrival(how.now, who);
   sessions_.reschedule(how.now, who);
 }
@@ -84,6 +84,9 @@ bool peer::tell_stream(time_point now, session& who, std::uint8_t flags) {
   }
   header.body = what;
   header.flags = flags;
+  if (const auto* outgoing = who.outgoing(); outgoing != nullptr && outgoing->first_is_inside()) {
+    header.flags |= ping_stream::inside;
+  }
   if (config_.quit_on_eof) header.flags |= ping_stream::will_end;
   if (config_.live != duration{}) header.flags |= ping_stream::live;
   return send_on_route(now, who, header);

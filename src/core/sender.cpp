@@ -20,15 +20,15 @@ sender::sender(input_mode mode, const limits& bounds)
 
 void sender::start_stream(time_point now, session& who, random_source& random) {
   const auto number = log_.entry(log_.last());
-  who.start_stream(number, log_.offset_of(number), random.next_u64());
+  who.start_stream(number, log_.offset_of(number), random.next_u64(), log_.is_inside(number));
   who.outgoing()->on_progress(now);
   needed_ = std::min(needed_, number);
 }
 
 /// Its stream goes on there, with a gap.
-void sender::skip(time_point now, session& who, std::uint64_t number, std::uint64_t offset, random_source& random) {
+void sender::skip(time_point now, session& who, std::uint64_t number, random_source& random) {
   const bool has_moved = who.outgoing()->floor() != who.outgoing()->first();
-  who.start_stream(number, offset, random.next_u64());
+  who.start_stream(number, log_.offset_of(number), random.next_u64(), log_.is_inside(number));
   who.outgoing()->on_progress(now);
   if (!who.was_left_behind || has_moved) left_behind_.push_back(&who);
   who.was_left_behind = true;
@@ -102,8 +102,7 @@ void sender::choose_recipients(time_point now, const surroundings& to) {
     if (outgoing == nullptr) return;
     has_ours_ = true;
     if (outgoing->floor() < log_.begin()) {  // it was away for longer than we keep what it lacks
-      const auto number = log_.entry(log_.begin());
-      skip(now, who, number, log_.offset_of(number), to.random);
+      skip(now, who, log_.entry(log_.begin()), to.random);
       outgoing = who.outgoing();
     }
     // While the direct path is in doubt the relay carries: what it lost is sent again there.
@@ -285,8 +284,7 @@ bool sender::leave_behind(time_point now, const surroundings& to) {
     if (is_in_the_way || (now >= patient_until && !stands_still)) {
       // Records stay whole, but one that fills the log would keep it full.
       const auto start = log_.entry(log_.end());
-      const auto number = start > std::max(log_.begin(), outgoing->floor()) ? start : log_.end();
-      skip(now, who, number, log_.offset_of(number), to.random);
+      skip(now, who, start > std::max(log_.begin(), outgoing->floor()) ? start : log_.end(), to.random);
       left_some = true;
     } else if (!stands_still) {
       wake_ = earliest(wake_, patient_until);
@@ -370,7 +368,8 @@ void sender::drop_late(time_point now, const surroundings& to) {
   if (is_overrun && number <= log_.begin()) number = end;
   const auto skip_late = [&](session& who) {
     auto* outgoing = who.outgoing();
-    if (outgoing != nullptr && outgoing->floor() < number) outgoing->skip_to(number, log_.offset_of(number));
+    if (outgoing == nullptr || outgoing->floor() >= number) return;
+    outgoing->skip_to(number, log_.offset_of(number), log_.is_inside(number));
   };
   to.ours.for_each(skip_late);
   to.ours.for_each_retired(skip_late);

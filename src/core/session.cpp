@@ -179,16 +179,19 @@ ping_header session::make_ping(time_point now, const challenges& ours, const pat
 
 // ---- DATA
 
-void session::on_stream(time_point now, const ping_stream& what, bool is_live) {
+void session::on_stream(time_point now, const ping_stream& what, std::uint8_t flags) {
   if (inbox_.has_begun() && what.first > inbox_.next()) {
     if (!jumps_.ready(now, jumping)) return;  // it says so again, until it is acknowledged
     jumps_.take(now, jumping);
   }
   if (!inbox_.has_begun() && what.first > 1) missed_beginning = true;
+  // Below the floor all was taken by an earlier inbox; what is there now knows neither its offset nor its record.
   const bool is_before_floor = what.first < data_floor_;
-  lost_ +=
-      inbox_.begin(now, std::max(what.first, data_floor_), is_before_floor ? std::nullopt : std::optional(what.offset));
-  if (is_live && !is_before_floor) lost_ += inbox_.drop_late(what.offset);
+  const bool is_inside = !is_before_floor && (flags & ping_stream::inside) != 0;
+  const auto offset = is_before_floor ? std::nullopt : std::optional(what.offset);
+  lost_ += inbox_.begin(now, std::max(what.first, data_floor_), offset, is_inside);
+  const bool is_live = (flags & ping_stream::live) != 0;
+  if (is_live && !is_before_floor) lost_ += inbox_.drop_late(what.offset, is_inside);
   if (lost_ != told_lost_ && !gap_due_) gap_due_ = gap_told_at_ ? std::max(now, *gap_told_at_ + gap_spacing) : now;
 }
 

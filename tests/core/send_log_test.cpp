@@ -166,6 +166,23 @@ TEST(send_log, a_stream_may_begin_where_a_record_does) {
   EXPECT_EQ(log.entry(log.begin()), log.end());
 }
 
+TEST(send_log, knows_whether_a_stream_begins_inside_a_record) {
+  send_log log(1 << 20);
+  EXPECT_FALSE(log.is_inside(log.end()));
+  const auto add = [&](bool continues) { std::ranges::fill(log.append(header, 10, continues), std::uint8_t{0}); };
+  for (const bool continues : {false, true, true}) add(continues);
+  EXPECT_FALSE(log.is_inside(1));
+  EXPECT_FALSE(log.is_inside(2));
+  EXPECT_TRUE(log.is_inside(3));
+  EXPECT_TRUE(log.is_inside(log.end()));
+  log.trim(log.end());
+  EXPECT_TRUE(log.is_inside(log.entry(1)));
+  log.skip(10, true);
+  EXPECT_TRUE(log.is_inside(log.end()));
+  log.skip(10, false);
+  EXPECT_FALSE(log.is_inside(log.end()));
+}
+
 TEST(send_log, what_is_skipped_takes_up_a_number_and_no_room) {
   send_log log(1 << 20);
   add(log, 10);
