@@ -168,6 +168,7 @@ class session {
   std::uint64_t payload_bytes = 0;
   bool said_goodbye = false;      ///< it will not come back
   bool will_end = false;          ///< it sends until it has no more (--quit-on-eof)
+  bool is_live = false;           ///< it drops what is late (--live)
   bool missed_beginning = false;  ///< of its stream
   bool was_left_behind = false;   ///< it was too slow for our stream, or away for too long
   std::uint64_t confirmed = 0;    ///< stream offset up to which it knows that we have written its stream

@@ -187,19 +187,21 @@ void peer::confirm(time_point now, session& who) {
   if (has_ended && outgoing->has_all(sender_.log())) tell_stream(now, who, 0);
 }
 
-/// With --quit-on-end: whether all senders have ended and all of theirs is written, or somebody's never will be.
+/// With --quit-on-end: whether all senders have ended and all of theirs is written, or somebody's never will be. What is
+/// missing of a live stream was too late, which is no reason to miss the rest.
 void peer::check_senders(time_point now) {
   if (!config_.quit_on_end || is_ending()) return;
   senders_due_.reset();
   bool heard = false, finished = true, confirmed = true;
-  std::string broken;
+  std::string broken, missing;
   const auto look_at = [&](session& who) {
     if (!who.is_sender() || (!config_.from.empty() && who.name() != config_.from)) return;
     heard = true;
+    if (who.lost() > 0) missing = "a part is missing of what came from " + who.name();
     if (who.missed_beginning) {
       broken = "the beginning was missed of what comes from " + who.name();
-    } else if (who.lost() > 0) {
-      broken = "a part is missing of what came from " + who.name();
+    } else if (who.lost() > 0 && !who.is_live) {
+      broken = missing;
     } else if (!who.is_finished()) {
       finished = false;
       const auto gone_at = who.retired_at ? who.retired_at : who.silent_since();
@@ -224,7 +226,8 @@ void peer::check_senders(time_point now) {
   if (!heard || !finished) return;
   if (!confirmed_by_) confirmed_by_ = now + confirm_patience;
   if (confirmed || now >= *confirmed_by_) {
-    has_everything_ = true;
+    if (!missing.empty()) last_words_ = {3, missing};
+    has_everything_ = missing.empty();
     return leave(now);
   }
   senders_due_ = confirmed_by_;

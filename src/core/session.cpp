@@ -139,7 +139,7 @@ void session::adopt(time_point now, sender_id id) {
   inbox_ = stream_inbox(stream_inbox::least_window);
   told_lost_ = lost_ = 0;
   gap_due_.reset();
-  is_queued = will_end = said_goodbye = missed_beginning = was_left_behind = false;
+  is_queued = will_end = is_live = said_goodbye = missed_beginning = was_left_behind = false;
   confirmed = 0;
   data_floor_ = 0;
 }
@@ -190,7 +190,7 @@ void session::on_stream(time_point now, const ping_stream& what, std::uint8_t fl
   const bool is_inside = !is_before_floor && (flags & ping_stream::inside) != 0;
   const auto offset = is_before_floor ? std::nullopt : std::optional(what.offset);
   lost_ += inbox_.begin(now, std::max(what.first, data_floor_), offset, is_inside);
-  const bool is_live = (flags & ping_stream::live) != 0;
+  is_live = (flags & ping_stream::live) != 0;
   if (is_live && !is_before_floor) lost_ += inbox_.drop_late(what.offset, is_inside);
   if (lost_ != told_lost_ && !gap_due_) gap_due_ = gap_told_at_ ? std::max(now, *gap_told_at_ + gap_spacing) : now;
 }

@@ -201,6 +201,43 @@ TEST_F(peer_stream_late_test, a_live_sender_never_waits_and_its_end_is_never_lat
   EXPECT_EQ(how->status, 0) << how->reason;
 }
 
+TEST_F(peer_stream_late_test, who_waits_for_the_end_of_a_live_stream_does_so_whatever_is_late) {
+  auto config = live(200ms);
+  config.quit_on_eof = 30s;
+  add("ann", "203.0.113.1:1111", std::move(config));
+  add("ben", "203.0.113.2:2222", with(std::nullopt, true));
+  pass(1s);
+  type("ann", "1\n");
+  pass(1s);
+  passes = [](const seen_packet& packet) { return packet.sender != "ann" || !packet.is_data(); };
+  type("ann", "2\n");
+  pass(1s);
+  passes = everything();
+  type("ann", "3\n");
+  pass(5s);
+  ASSERT_GT(session_with("ben", "ann")->lost(), 0U);
+  EXPECT_FALSE(is_leaving("ben"));
+  type("ann", "4\n");
+  end_input("ann");
+  const auto how = ended("ben");
+  ASSERT_TRUE(how);
+  EXPECT_EQ(how->status, 3);
+  EXPECT_EQ(how->reason, "a part is missing of what came from ann");
+  EXPECT_EQ(read("ben"), "134");
+  EXPECT_EQ(ended("ann")->status, 0) << "what was late it did not promise";
+}
+
+TEST_F(peer_stream_late_test, a_live_stream_of_which_nothing_is_missing_ends_well) {
+  auto config = live(200ms);
+  config.quit_on_eof = 30s;
+  add("ann", "203.0.113.1:1111", std::move(config));
+  add("ben", "203.0.113.2:2222", with(std::nullopt, true));
+  pass(1s);
+  type("ann", "1\n");
+  end_input("ann");
+  EXPECT_EQ(ended("ben")->status, 0);
+}
+
 TEST_F(peer_stream_late_test, what_a_live_reader_does_not_take_in_time_it_does_not_get) {
   three_peers(live(200ms), in_lines());
   unread.insert("ben");
