@@ -39,14 +39,15 @@ class delivery {
   // 8899, 5.1.2).
   static constexpr int large_lost_before_hole = 3;
 
-  /// `first`: the first packet that is for the peer; it has nothing yet.
-  delivery(std::uint64_t first, std::uint64_t offset, std::uint64_t seed);
+  /// `first`: the first packet that is for the peer; it has nothing yet. `is_inside`: that goes on with a record.
+  delivery(std::uint64_t first, std::uint64_t offset, std::uint64_t seed, bool is_inside = false);
 
   /// Nothing below this number is sent any more: it is too late for it. The peer is to be told.
-  void skip_to(std::uint64_t number, std::uint64_t offset);
+  void skip_to(std::uint64_t number, std::uint64_t offset, bool is_inside = false);
 
   std::uint64_t first() const { return first_; }
   std::uint64_t first_offset() const { return first_offset_; }
+  bool first_is_inside() const { return first_is_inside_; }  ///< a record whose beginning is not for the peer
 
   // ---- what to send
 
@@ -179,6 +180,7 @@ class delivery {
   std::uint64_t origin_;  ///< `first_` at the beginning
   std::uint64_t first_;
   std::uint64_t first_offset_;
+  bool first_is_inside_;
   std::vector<sent> ring_;
   std::uint64_t base_;
   std::uint64_t next_;

@@ -29,6 +29,14 @@ enum class path_kind : std::uint8_t {
 
 std::string_view to_string(path_kind kind);
 
+/// What was asked last, to be echoed.
+struct path_question {
+  std::uint64_t challenge = 0;
+  std::uint64_t asker = 0;      ///< the sender id it came from
+  std::uint32_t timestamp = 0;  ///< the asker's; 0: none
+  time_point at{};
+};
+
 struct path {
   path_kind kind = path_kind::relay;
   endpoint at{};         ///< meaningless on the relay
@@ -45,10 +53,7 @@ struct path {
   duration keepalive_ceiling{};
 
   // What the peer asked.
-  std::uint64_t challenge = 0;
-  std::uint64_t challenger = 0;  ///< the sender id it came from
-  std::uint32_t timestamp = 0;
-  time_point timestamp_at{};
+  path_question question;
   deadline heard_at;
 
   path_mtu mtu;          ///< of the relay it is never found out

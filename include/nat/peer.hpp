@@ -220,7 +220,7 @@ class peer {
 
   // peer_pings.cpp
   void ping(time_point now, const endpoint& to);
-  bool ping(time_point now, session& who, path& on, bool wants_answer);
+  bool ping(time_point now, session& who, path& on, bool wants_answer, bool to_newcomer = false);
   bool wants_ping(time_point now, const known_peer& to);
   void ping_seeds_in_turn(time_point now);
   void ping_sessions(time_point now);

@@ -109,6 +109,7 @@ struct ping_stream {
   static constexpr std::uint8_t will_end = 0x04;  ///< the sender ends when all have its stream (--quit-on-eof)
   static constexpr std::uint8_t live = 0x08;      ///< what is below `first` and not written is too late (--live)
   static constexpr std::uint8_t leaves = 0x10;    ///< the sender says goodbye: nothing follows
+  static constexpr std::uint8_t inside = 0x20;    ///< `first` goes on with a record whose beginning never comes
 
   std::uint64_t first = 0;      ///< no packet below this number is for the recipient, or will come any more
   std::uint64_t offset = 0;     ///< where that packet's payload begins, or will begin

@@ -17,8 +17,9 @@ namespace nat {
 
 class send_log {
  public:
-  /// `max_bytes` counts packets with their headers, and what is kept about each.
-  explicit send_log(std::size_t max_bytes) : max_bytes_(max_bytes) {}
+  /// `max_bytes` counts packets with their headers, and what is kept about each. Of these the last `keep` bytes stay,
+  /// whoever has them.
+  explicit send_log(std::size_t max_bytes, std::size_t keep = 0) : max_bytes_(max_bytes), keep_(keep) {}
 
   struct record {
     const std::uint8_t* at = nullptr;
@@ -42,20 +43,27 @@ class send_log {
   /// `continues`: its record goes on in the next one.
   byte_span append(std::size_t header, std::size_t payload, bool continues = false);
 
+  /// The stream goes on behind a number and bytes that nobody ever gets: a gap for whoever had all before. Requires
+  /// `empty`.
+  void skip(std::size_t payload, bool continues);
+
   const record& at(std::uint64_t number) const { return records_[dropped_ + (number - begin_)]; }
   byte_view packet(std::uint64_t number) const { return {at(number).at, at(number).size}; }
   /// Where a stream may begin that is to have what is kept from `number` on, and records whole: the first record that
-  /// begins there. Where none has begun since: the one that goes on, if its beginning is kept.
+  /// begins there. Where none has begun since: the one that goes on, if its beginning is kept, else the end, which
+  /// `is_inside` it.
   std::uint64_t entry(std::uint64_t number) const;
-  /// From this number on no less than `bytes` are kept, if there is so much.
-  std::uint64_t last(std::size_t bytes) const;
+  /// Whether the packet with this number, which is kept or the next one, goes on with a record.
+  bool is_inside(std::uint64_t number) const { return number == end() ? !next_begins_ : !at(number).begins; }
+  /// From this number on no less than `keep` bytes are there, if there is so much.
+  std::uint64_t last() const { return last_; }
   /// Of the packet with this number, which is kept, or of the next one.
   std::uint64_t offset_of(std::uint64_t number) const { return number == end() ? end_offset_ : at(number).offset; }
 
-  /// Everything below this number is done with: nobody refers to it any more. What is kept still takes up no less than
-  /// `keep` bytes, if there is so much.
-  void trim(std::uint64_t first, std::size_t keep = 0);
+  /// Everything below this number is done with: nobody refers to it any more. What is from `last` on stays.
+  void trim(std::uint64_t first);
 
+  std::uint64_t packets() const { return packets_; }  ///< that were appended since the start
   std::size_t held_bytes() const { return held_; }
   std::size_t max_bytes() const { return max_bytes_; }
 
@@ -69,10 +77,16 @@ class send_log {
     std::uint64_t last = 0;  ///< the highest number in it
   };
 
+  static std::size_t cost(const record& of) { return of.size + sizeof(record); }
+
   std::size_t max_bytes_;
+  std::size_t keep_;
   std::size_t held_ = 0;
   std::uint64_t begin_ = 1;
+  std::uint64_t last_ = 1;
+  std::size_t held_from_last_ = 0;  ///< of `held_`
   std::uint64_t end_offset_ = 0;
+  std::uint64_t packets_ = 0;
   bool next_begins_ = true;  ///< a record
   std::vector<record> records_;
   std::size_t dropped_ = 0;  ///< of `records_`, from the front

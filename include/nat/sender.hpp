@@ -87,7 +87,7 @@ class sender {
   bool is_caught_up() const { return is_caught_up_; }
   /// Whether the relay's queue is what something waits for.
   bool waits_for_relay() const { return waits_for_relay_; }
-  std::uint64_t packets() const { return log_.end() - 1; }
+  std::uint64_t packets() const { return log_.packets(); }
   /// A peer that was left behind since the last call: it was too slow, or away for too long. Null: none.
   const session* take_left_behind();
   /// True once each time that input begins to reach nobody.
@@ -126,7 +126,7 @@ class sender {
   void look_ahead(const surroundings& to);
   void trim(time_point now, const surroundings& to);
   bool leave_behind(time_point now, const surroundings& to);
-  void skip(time_point now, session& who, std::uint64_t number, std::uint64_t offset, random_source& random);
+  void skip(time_point now, session& who, std::uint64_t number, random_source& random);
   deadline return_by(time_point now, const surroundings& to) const;
   void discard(const surroundings& to);
   std::size_t new_payload();

@@ -80,9 +80,9 @@ class session {
   bool accepts() const { return accepts_; }
 
   // ---- our stream, on its way to it
-  /// The log's packets from this one on are for it.
-  void start_stream(std::uint64_t number, std::uint64_t offset, std::uint64_t seed) {
-    outgoing_.emplace(number, offset, seed);
+  /// The log's packets from this one on are for it. `is_inside`: that one goes on with a record.
+  void start_stream(std::uint64_t number, std::uint64_t offset, std::uint64_t seed, bool is_inside) {
+    outgoing_.emplace(number, offset, seed, is_inside);
   }
   /// Null: it does not take our DATA.
   delivery* outgoing() { return outgoing_ ? &*outgoing_ : nullptr; }
@@ -95,8 +95,8 @@ class session {
   bool is_sender() const { return inbox_.packets() > 0 || will_end; }
   /// Whether all of its stream is written, from its first byte on.
   bool is_finished() const { return inbox_.has_ended() && inbox_.is_drained(); }
-  /// It says where its stream begins for us, or goes on; `is_live`: what is before that, and not written, is too late.
-  void on_stream(time_point now, const ping_stream& what, bool is_live);
+  /// It says where its stream begins for us, or goes on; `flags`: the PING's.
+  void on_stream(time_point now, const ping_stream& what, std::uint8_t flags);
   /// Packets that the user is to be told of now: they were awaited and will not be written. 0: none.
   std::uint64_t take_gap(time_point now);
 
@@ -107,20 +107,23 @@ class session {
   bool take_number(const ping_header& ping);
 
   struct ping_result {
-    bool wants_answer = false;  ///< send `make_answer` on the path it came by
+    bool wants_answer = false;  ///< send `make_ping` on the path it came by
+    bool is_newcomer = false;   ///< who has not proved to have the name, which another has: it is answered apart
     bool became_fresh = false;  ///< under a sender id that is new
     bool began_to_accept = false;
   };
   /// A PING for us, not seen before, came by this path, which is one of `paths()`. `choose` is due.
   ping_result on_ping(time_point now, const challenges& ours, path& by, const ping_header& ping, sender_id self);
 
-  /// A PING to send on this path. `wants_answer` is told to the path set by the caller.
-  ping_header make_ping(time_point now, const challenges& ours, const path& on, bool wants_answer,
-                        const name_tag& self);
-  /// Whether one more PING of its may be answered now; it then counts.
-  bool take_answer(time_point now) {
-    const bool may = answers_.ready(now, answering);
-    if (may) answers_.take(now, answering);
+  /// A PING to send on this path. `wants_answer` is told to the path set by the caller. `to_newcomer`: it answers the
+  /// PING that was heard last, of one who is not proved.
+  ping_header make_ping(time_point now, const challenges& ours, const path& on, bool wants_answer, const name_tag& self,
+                        bool to_newcomer = false);
+  /// Whether one more PING of its, or of who claims its name, may be answered now; it then counts.
+  bool take_answer(time_point now, bool to_newcomer = false) {
+    auto& answers = to_newcomer ? newcomer_answers_ : answers_;
+    const bool may = answers.ready(now, answering);
+    if (may) answers.take(now, answering);
     return may;
   }
   /// Counts it as sent: `number` for a header whose recipient is known.
@@ -168,6 +171,7 @@ class session {
   std::uint64_t payload_bytes = 0;
   bool said_goodbye = false;      ///< it will not come back
   bool will_end = false;          ///< it sends until it has no more (--quit-on-eof)
+  bool is_live = false;           ///< it drops what is late (--live)
   bool missed_beginning = false;  ///< of its stream
   bool was_left_behind = false;   ///< it was too slow for our stream, or away for too long
   std::uint64_t confirmed = 0;    ///< stream offset up to which it knows that we have written its stream
@@ -192,12 +196,14 @@ class session {
   sender_id id_ = 0;
   sender_id newcomer_ = 0;  ///< says that it has the name now; has not proved to live
   deadline newcomer_heard_at_;
+  path_question newcomer_question_;  ///< apart from the paths', which are `id_`'s: a newcomer may be a recording
   std::array<sender_id, 8> replaced_{};  ///< ids it had; they do not come back
   std::size_t replacements_ = 0;
   bool accepts_ = false;
   std::uint64_t pings_ = 0;
   bool addressed_ = false;  ///< of two PINGs in a row while the name is claimed, one names the recipient
   token_bucket answers_;
+  token_bucket newcomer_answers_;
   token_bucket questions_;
   token_bucket adoptions_;
   token_bucket jumps_;

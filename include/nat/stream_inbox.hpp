@@ -50,13 +50,14 @@ class stream_inbox {
 
   bool has_begun() const { return first_ != 0; }
   /// The sender says that its stream begins here for us, or goes on here after a gap: nothing before it will come.
-  /// Without an offset the packet itself tells it. Returns how many packets are missed that were awaited; 0 at the
-  /// beginning.
-  std::uint64_t begin(time_point now, std::uint64_t number, std::optional<std::uint64_t> offset);
+  /// Without an offset the packet itself tells it. `is_inside`: that packet goes on with a record whose beginning will
+  /// not come. Returns how many packets are missed that were awaited; 0 at the beginning.
+  std::uint64_t begin(time_point now, std::uint64_t number, std::optional<std::uint64_t> offset,
+                      bool is_inside = false);
 
   /// What is in order before this offset, at which a packet begins, and is not on its way to stdout, is too late to be
   /// written. Returns how many packets that are.
-  std::uint64_t drop_late(std::uint64_t offset);
+  std::uint64_t drop_late(std::uint64_t offset, bool is_inside = false);
 
   // ---- packets
 
@@ -91,6 +92,9 @@ class stream_inbox {
   };
   /// The next record. None: nothing is whole yet.
   std::optional<record> next_record();
+  /// For an output of records: the rest of a record whose beginning never comes counts as written. `next_record` does
+  /// it, too; at once when it has come, so that what is acknowledged is right.
+  void drop_rest();
   /// What is in order, in whole packets of `most` bytes together, or one.
   std::optional<record> next_bytes(std::size_t most);
   /// So many bytes, from the front, are on their way to stdout. Returns the offset behind them.
@@ -167,6 +171,7 @@ class stream_inbox {
   struct gap {
     std::uint64_t from = 0;
     std::uint64_t to = 0;
+    bool is_inside = false;  ///< what is behind it goes on with a record
   };
   static constexpr std::size_t max_gaps = 16;
   // Numbers and offsets at which a stream may begin: sums of them do not overflow. 11 years at 100 Gbit/s.
@@ -182,9 +187,9 @@ class stream_inbox {
   record view(std::uint64_t from, std::uint64_t to) const;
   void advance();
   void drop_taken();
-  void skip_to(std::uint64_t number, std::uint64_t offset);
+  void skip_to(std::uint64_t number, std::uint64_t offset, bool is_inside);
   void move_up(std::uint64_t by);
-  void jump_out(std::uint64_t offset);
+  void jump_out(std::uint64_t offset, bool is_inside);
   void drop_cut_record();
   void start_at(std::uint64_t offset);
   std::uint64_t out_end() const { return gaps_.empty() ? in_order_ : gaps_.front().from; }
@@ -215,6 +220,7 @@ class stream_inbox {
   std::uint64_t highest_ = 0;  ///< the end of the highest payload that came
   std::vector<gap> gaps_;
   gap skipped_;  ///< behind what is on its way to stdout: when that is written, all of the gap is
+  bool is_inside_ = false;  ///< what is at `taken_` goes on with a record whose beginning never comes
   bool knows_offset_ = false;
   bool is_revoked_ = false;  ///< until the first packet that was thrown away has come again
   bool ended_ = false;

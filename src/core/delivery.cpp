@@ -25,10 +25,11 @@ duration time_of(std::uint64_t bytes, std::uint64_t rate) {
 
 }  // namespace
 
-delivery::delivery(std::uint64_t first, std::uint64_t offset, std::uint64_t seed)
+delivery::delivery(std::uint64_t first, std::uint64_t offset, std::uint64_t seed, bool is_inside)
     : origin_(first),
       first_(first),
       first_offset_(offset),
+      first_is_inside_(is_inside),
       ring_(first_ring),
       base_(first),
       next_(first),
@@ -38,7 +39,7 @@ delivery::delivery(std::uint64_t first, std::uint64_t offset, std::uint64_t seed
       written_(offset),
       floor_(first) {}
 
-void delivery::skip_to(std::uint64_t number, std::uint64_t offset) {
+void delivery::skip_to(std::uint64_t number, std::uint64_t offset, bool is_inside) {
   assert(number >= first_);
   const auto sent_end = std::min(number, next_);
   for (auto each = base_; each < sent_end; ++each) {
@@ -59,6 +60,7 @@ void delivery::skip_to(std::uint64_t number, std::uint64_t offset) {
   }
   first_ = number;
   first_offset_ = offset;
+  first_is_inside_ = is_inside;
   floor_ = std::max(floor_, number);
   is_known_there_ = false;
   told_at_.reset();

@@ -132,10 +132,13 @@ void peer::on_sealed_ping(const arrival& how, const ping_header& ping, std::size
   if (news.wants_answer || news.became_fresh || news.began_to_accept) {
     const bool is_proven = by->is_relay() || who->paths().is_valid(how.now, *by);
     const bool wants_answer = !is_proven || !who->accepts();
-    if (wants_answer) who->paths().on_pinged(how.now, *by);
-    const bool may = who->take_answer(how.now) && (is_proven || pings_allowed_.take_answer(how.now, by->at));
-    const bool sent = may && this->ping(how.now, *who, *by, wants_answer);
-    if (wants_answer && !sent) who->paths().on_not_pinged(how.now, *by);
+    // What a newcomer is asked is not asked of the one whose path it is.
+    const bool counts = wants_answer && !news.is_newcomer;
+    if (counts) who->paths().on_pinged(how.now, *by);
+    const bool may = who->take_answer(how.now, news.is_newcomer) &&
+                     (is_proven || pings_allowed_.take_answer(how.now, by->at));
+    const bool sent = may && this->ping(how.now, *who, *by, wants_answer, news.is_newcomer);
+    if (counts && !sent) who->paths().on_not_pinged(how.now, *by);
   }
   if (news.became_fresh) {
     sessions_.on_fresh(*who);

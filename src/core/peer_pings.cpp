@@ -26,10 +26,10 @@ void peer::ping(time_point now, const endpoint& to) {
 }
 
 /// False: there is no room for it now.
-bool peer::ping(time_point now, session& who, path& on, bool wants_answer) {
+bool peer::ping(time_point now, session& who, path& on, bool wants_answer, bool to_newcomer) {
   if (registration_.is_leaving() || !outbox_.has_room(header_size, 1) || !ping_pacer_.ready(now)) return false;
   ping_pacer_.on_sent(now, header_size);
-  auto header = who.make_ping(now, challenges_, on, wants_answer, own_tag_);
+  auto header = who.make_ping(now, challenges_, on, wants_answer, own_tag_, to_newcomer);
   header.number = header.recipient != 0 ? who.next_ping_number() : ++unaddressed_pings_;
   on.bytes_sent += header_size;
   if (on.is_relay()) {

@@ -66,7 +66,7 @@ void peer::on_stream(const arrival& how, session& who, const ping_header& ping) 
   // Who knows that we have all of it asks nothing: an answer would be confirmed again, and so on for ever.
   if (what.first == 0 || (who.is_finished() && what.confirmed >= who.inbox().written())) return;
   receiver_.admit(who, sessions_);
-  who.on_stream(how.now, what, (ping.flags & ping_stream::live) != 0);
+  who.on_stream(how.now, what, ping.flags);
   receiver_.on_arrival(how.now, who);
   sessions_.reschedule(how.now, who);
 }
@@ -84,6 +84,9 @@ bool peer::tell_stream(time_point now, session& who, std::uint8_t flags) {
   }
   header.body = what;
   header.flags = flags;
+  if (const auto* outgoing = who.outgoing(); outgoing != nullptr && outgoing->first_is_inside()) {
+    header.flags |= ping_stream::inside;
+  }
   if (config_.quit_on_eof) header.flags |= ping_stream::will_end;
   if (config_.live != duration{}) header.flags |= ping_stream::live;
   return send_on_route(now, who, header);
@@ -184,19 +187,21 @@ void peer::confirm(time_point now, session& who) {
   if (has_ended && outgoing->has_all(sender_.log())) tell_stream(now, who, 0);
 }
 
-/// With --quit-on-end: whether all senders have ended and all of theirs is written, or somebody's never will be.
+/// With --quit-on-end: whether all senders have ended and all of theirs is written, or somebody's never will be. What is
+/// missing of a live stream was too late, which is no reason to miss the rest.
 void peer::check_senders(time_point now) {
   if (!config_.quit_on_end || is_ending()) return;
   senders_due_.reset();
   bool heard = false, finished = true, confirmed = true;
-  std::string broken;
+  std::string broken, missing;
   const auto look_at = [&](session& who) {
     if (!who.is_sender() || (!config_.from.empty() && who.name() != config_.from)) return;
     heard = true;
+    if (who.lost() > 0) missing = "a part is missing of what came from " + who.name();
     if (who.missed_beginning) {
       broken = "the beginning was missed of what comes from " + who.name();
-    } else if (who.lost() > 0) {
-      broken = "a part is missing of what came from " + who.name();
+    } else if (who.lost() > 0 && !who.is_live) {
+      broken = missing;
     } else if (!who.is_finished()) {
       finished = false;
       const auto gone_at = who.retired_at ? who.retired_at : who.silent_since();
@@ -221,7 +226,8 @@ void peer::check_senders(time_point now) {
   if (!heard || !finished) return;
   if (!confirmed_by_) confirmed_by_ = now + confirm_patience;
   if (confirmed || now >= *confirmed_by_) {
-    has_everything_ = true;
+    if (!missing.empty()) last_words_ = {3, missing};
+    has_everything_ = missing.empty();
     return leave(now);
   }
   senders_due_ = confirmed_by_;

@@ -24,6 +24,7 @@ void receiver::on_arrival(time_point now, session& who) {
     }
     return;
   }
+  if (mode_ != output_mode::raw) who.inbox().drop_rest();
   if (std::exchange(who.is_queued, true)) return;
   queue_.push_back(who.id());
 }
@@ -94,6 +95,7 @@ void receiver::on_written(time_point now, std::size_t bytes, session_table& sess
     const auto passed = marks_.take_front();
     auto* who = sessions.by_sender_or_retired(passed.of);
     if (who == nullptr) continue;
+    if (mode_ != output_mode::raw) who->inbox().drop_rest();
     who->inbox().on_written(now, passed.offset);
     if (!who->retired_at) sessions.reschedule(now, *who);
   }

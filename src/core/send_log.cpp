@@ -23,8 +23,20 @@ byte_span send_log::append(std::size_t header, std::size_t payload, bool continu
   records_.push_back({at, end_offset_, static_cast<std::uint32_t>(size), static_cast<std::uint16_t>(payload),
                       std::exchange(next_begins_, !continues)});
   end_offset_ += payload;
-  held_ += size + sizeof(record);
+  ++packets_;
+  held_ += cost(records_.back());
+  held_from_last_ += cost(records_.back());
+  for (; last_ < end() && held_from_last_ >= keep_ + cost(this->at(last_)); ++last_) {
+    held_from_last_ -= cost(this->at(last_));
+  }
   return {at, size};
+}
+
+void send_log::skip(std::size_t payload, bool continues) {
+  assert(empty());
+  last_ = ++begin_;
+  end_offset_ += payload;
+  next_begins_ = !continues;
 }
 
 std::uint64_t send_log::entry(std::uint64_t number) const {
@@ -37,18 +49,10 @@ std::uint64_t send_log::entry(std::uint64_t number) const {
   return end();
 }
 
-std::uint64_t send_log::last(std::size_t bytes) const {
-  auto number = end();
-  for (std::size_t sum = 0; number > begin_ && sum < bytes;) sum += at(--number).size + sizeof(record);
-  return number;
-}
-
-void send_log::trim(std::uint64_t first, std::size_t keep) {
+void send_log::trim(std::uint64_t first) {
   assert(first <= end());
-  for (; begin_ < first; ++begin_, ++dropped_) {
-    const auto cost = records_[dropped_].size + sizeof(record);
-    if (held_ < keep + cost) break;
-    held_ -= cost;
+  for (const auto until = std::min(first, last_); begin_ < until; ++begin_, ++dropped_) {
+    held_ -= cost(records_[dropped_]);
   }
   // Moved down once half of it is gone: each record is moved once at most, on average.
   if (dropped_ * 2 >= records_.size()) {

@@ -10,7 +10,7 @@ namespace nat {
 sender::sender(input_mode mode, const limits& bounds)
     : gate_(bounds.wait_for),
       splitter_(mode),
-      log_(bounds.log_bytes + bounds.replay_bytes),
+      log_(bounds.log_bytes + bounds.replay_bytes, bounds.replay_bytes),
       rate_(bounds.rate),
       slow_peer_(bounds.slow_peer),
       drops_slow_peers_(bounds.drops_slow_peers),
@@ -19,16 +19,16 @@ sender::sender(input_mode mode, const limits& bounds)
       seed_pacer_(bounds.rate == 0 ? bounds.seed_rate : std::min(bounds.rate, bounds.seed_rate)) {}
 
 void sender::start_stream(time_point now, session& who, random_source& random) {
-  const auto number = log_.entry(log_.last(replay_));
-  who.start_stream(number, log_.offset_of(number), random.next_u64());
+  const auto number = log_.entry(log_.last());
+  who.start_stream(number, log_.offset_of(number), random.next_u64(), log_.is_inside(number));
   who.outgoing()->on_progress(now);
   needed_ = std::min(needed_, number);
 }
 
 /// Its stream goes on there, with a gap.
-void sender::skip(time_point now, session& who, std::uint64_t number, std::uint64_t offset, random_source& random) {
+void sender::skip(time_point now, session& who, std::uint64_t number, random_source& random) {
   const bool has_moved = who.outgoing()->floor() != who.outgoing()->first();
-  who.start_stream(number, offset, random.next_u64());
+  who.start_stream(number, log_.offset_of(number), random.next_u64(), log_.is_inside(number));
   who.outgoing()->on_progress(now);
   if (!who.was_left_behind || has_moved) left_behind_.push_back(&who);
   who.was_left_behind = true;
@@ -103,8 +103,7 @@ void sender::choose_recipients(time_point now, const surroundings& to) {
     if (outgoing == nullptr) return;
     has_ours_ = true;
     if (outgoing->floor() < log_.begin()) {  // it was away for longer than we keep what it lacks
-      const auto number = log_.entry(log_.begin());
-      skip(now, who, number, log_.offset_of(number), to.random);
+      skip(now, who, log_.entry(log_.begin()), to.random);
       outgoing = who.outgoing();
     }
     // While the direct path is in doubt the relay carries: what it lost is sent again there.
@@ -289,8 +288,7 @@ bool sender::leave_behind(time_point now, const surroundings& to) {
     if (is_in_the_way || (now >= patient_until && !stands_still)) {
       // Records stay whole, but one that fills the log would keep it full.
       const auto start = log_.entry(log_.end());
-      const auto number = start > std::max(log_.begin(), outgoing->floor()) ? start : log_.end();
-      skip(now, who, number, log_.offset_of(number), to.random);
+      skip(now, who, start > std::max(log_.begin(), outgoing->floor()) ? start : log_.end(), to.random);
       left_some = true;
     } else if (!stands_still) {
       wake_ = earliest(wake_, patient_until);
@@ -316,7 +314,7 @@ void sender::trim(time_point now, const surroundings& to) {
     if (!who.said_goodbye && now - *who.retired_at < keeps_for_return) look_at(who);
   });
   needed_ = std::max(needed, log_.begin());
-  log_.trim(needed_, replay_);
+  log_.trim(needed_);
 }
 
 /// Until when somebody who left without a word may come back for what the log has, or somebody who is listed may be
@@ -335,25 +333,24 @@ deadline sender::return_by(time_point now, const surroundings& to) const {
   return latest;
 }
 
-/// What is said while nobody is there reaches nobody.
+/// What is said while nobody is there reaches nobody; who comes back is to learn that something is missing.
 void sender::discard(const surroundings& to) {
   if (replay_ != 0) {
     for (bool made = true; made && to.out.empty();) {
       made = make_packet(to);
       needed_ = log_.end();
-      log_.trim(needed_, replay_);
+      log_.trim(needed_);
     }
     return;
   }
-  while (!splitter_.front(max_payload_).bytes.empty()) {
-    if (!std::exchange(reaches_nobody_, true)) loss_is_news_ = true;
-    splitter_.pop();
-    // Who had all until it left does not have this.
-    to.ours.for_each_retired([](session& who) { who.was_left_behind |= who.outgoing() != nullptr; });
-  }
   if (!to.out.empty()) return;
+  log_.trim(log_.end());
+  for (auto piece = splitter_.front(max_payload_); !piece.bytes.empty(); piece = splitter_.front(max_payload_)) {
+    if (!std::exchange(reaches_nobody_, true)) loss_is_news_ = true;
+    log_.skip(piece.bytes.size(), piece.continues);
+    splitter_.pop();
+  }
   needed_ = log_.end();
-  log_.trim(needed_);
 }
 
 // ---- --live
@@ -376,7 +373,8 @@ void sender::drop_late(time_point now, const surroundings& to) {
   if (is_overrun && number <= log_.begin()) number = end;
   const auto skip_late = [&](session& who) {
     auto* outgoing = who.outgoing();
-    if (outgoing != nullptr && outgoing->floor() < number) outgoing->skip_to(number, log_.offset_of(number));
+    if (outgoing == nullptr || outgoing->floor() >= number) return;
+    outgoing->skip_to(number, log_.offset_of(number), log_.is_inside(number));
   };
   to.ours.for_each(skip_late);
   to.ours.for_each_retired(skip_late);

@@ -80,24 +80,27 @@ session::ping_result session::on_ping(time_point now, const challenges& ours, pa
   ping_result result;
   if (ping.sender == newcomer_) newcomer_heard_at_ = now;
   result.wants_answer = (ping.flags & ping_header::wants_answer) != 0;
-  by.challenge = ping.challenge;
-  by.challenger = ping.sender;
-  by.timestamp = ping.timestamp;
-  by.timestamp_at = now;
   by.bytes_received += header_size;
   if (const auto* reflection = std::get_if<ping_header::reflection>(&ping.body); reflection && !by.is_relay()) {
     seen_as_ = reflection->seen;
   }
   paths_.on_heard(now, by);
 
-  if (auto* proven = proven_by(now, ours, by, ping.echo)) {
-    if (ping.sender == newcomer_) {
-      if (id_ != 0 && !adoptions_.ready(now, adopting)) return result;
+  auto* proven = proven_by(now, ours, by, ping.echo);
+  if (proven != nullptr && ping.sender == newcomer_) {
+    if (id_ == 0 || adoptions_.ready(now, adopting)) {
       if (id_ != 0) adoptions_.take(now, adopting);
       adopt(now, ping.sender);
       result.became_fresh = true;
+    } else {
+      proven = nullptr;
     }
-    // The time belongs to the path it was asked on, which is the one it is answered on.
+  }
+  // Who has proved nothing may be a recording: it changes nothing of what the other has asked.
+  result.is_newcomer = id_ != 0 && ping.sender != id_;
+  (result.is_newcomer ? newcomer_question_ : by.question) = {ping.challenge, ping.sender, ping.timestamp, now};
+  // The time belongs to the path it was asked on, which is the one it is answered on.
+  if (proven != nullptr) {
     paths_.on_echo(now, *proven, proven == &by ? round_trip(now, ping.timestamp_echo) : duration{});
   }
   if (ping.sender != id_) return result;
@@ -139,36 +142,37 @@ void session::adopt(time_point now, sender_id id) {
   inbox_ = stream_inbox(stream_inbox::least_window);
   told_lost_ = lost_ = 0;
   gap_due_.reset();
-  is_queued = will_end = said_goodbye = missed_beginning = was_left_behind = false;
+  is_queued = will_end = is_live = said_goodbye = missed_beginning = was_left_behind = false;
   confirmed = 0;
   data_floor_ = 0;
 }
 
 ping_header session::make_ping(time_point now, const challenges& ours, const path& on, bool wants_answer,
-                               const name_tag& self) {
+                               const name_tag& self, bool to_newcomer) {
   ping_header ping;
+  const auto& asked = to_newcomer ? newcomer_question_ : on.question;
   ping.challenge = ours.of(now, on.is_relay() ? challenges::behind_relay(tag_) : on.at);
-  if (now - on.timestamp_at < echo_for) ping.echo = on.challenge;
+  if (now - asked.at < echo_for) ping.echo = asked.challenge;
   // An answer is for who asked. What is no answer is for both in turn while somebody else claims the name: that may be
   // a recording, and must not keep the right one from hearing us.
   const bool is_claimed = newcomer_ != 0 && newcomer_heard_at_ && now - *newcomer_heard_at_ < claim;
-  if (id_ == 0) {
+  if (id_ == 0 || to_newcomer) {
     ping.recipient = newcomer_;
   } else if (!is_claimed) {
     ping.recipient = id_;
   } else {
-    addressed_ = ping.echo != 0 ? on.challenger == id_ : !addressed_;
+    addressed_ = ping.echo != 0 ? asked.asker == id_ : !addressed_;
     ping.recipient = addressed_ ? id_ : 0;
   }
   ping.timestamp = stamp(now);
-  if (ping.echo != 0 && on.timestamp != 0) {
-    const auto since = std::chrono::duration_cast<std::chrono::microseconds>(now - on.timestamp_at).count();
-    ping.timestamp_echo = on.timestamp + static_cast<std::uint32_t>(since);
+  if (ping.echo != 0 && asked.timestamp != 0) {
+    const auto since = std::chrono::duration_cast<std::chrono::microseconds>(now - asked.at).count();
+    ping.timestamp_echo = asked.timestamp + static_cast<std::uint32_t>(since);
   }
   ping.flags = wants_answer ? ping_header::wants_answer : std::uint8_t{0};
-  if (is_fresh()) ping.flags |= ping_header::accepts;
+  if (is_fresh() && !to_newcomer) ping.flags |= ping_header::accepts;
   // Who is settled is told where it is seen, each second time; everyone else who we are.
-  const bool settled = accepts_ && is_fresh() && !on.is_relay() && pings_ % 2 == 1;
+  const bool settled = accepts_ && is_fresh() && !to_newcomer && !on.is_relay() && pings_ % 2 == 1;
   if (settled) {
     ping.body = ping_header::reflection{on.at};
   } else {
@@ -179,16 +183,19 @@ ping_header session::make_ping(time_point now, const challenges& ours, const pat
 
 // ---- DATA
 
-void session::on_stream(time_point now, const ping_stream& what, bool is_live) {
+void session::on_stream(time_point now, const ping_stream& what, std::uint8_t flags) {
   if (inbox_.has_begun() && what.first > inbox_.next()) {
     if (!jumps_.ready(now, jumping)) return;  // it says so again, until it is acknowledged
     jumps_.take(now, jumping);
   }
   if (!inbox_.has_begun() && what.first > 1) missed_beginning = true;
+  // Below the floor all was taken by an earlier inbox; what is there now knows neither its offset nor its record.
   const bool is_before_floor = what.first < data_floor_;
-  lost_ +=
-      inbox_.begin(now, std::max(what.first, data_floor_), is_before_floor ? std::nullopt : std::optional(what.offset));
-  if (is_live && !is_before_floor) lost_ += inbox_.drop_late(what.offset);
+  const bool is_inside = !is_before_floor && (flags & ping_stream::inside) != 0;
+  const auto offset = is_before_floor ? std::nullopt : std::optional(what.offset);
+  lost_ += inbox_.begin(now, std::max(what.first, data_floor_), offset, is_inside);
+  is_live = (flags & ping_stream::live) != 0;
+  if (is_live && !is_before_floor) lost_ += inbox_.drop_late(what.offset, is_inside);
   if (lost_ != told_lost_ && !gap_due_) gap_due_ = gap_told_at_ ? std::max(now, *gap_told_at_ + gap_spacing) : now;
 }
 

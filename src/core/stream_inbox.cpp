@@ -18,100 +18,6 @@ constexpr std::size_t first_slots = 64;       // packets
 
 }  // namespace
 
-// ---- where it begins
-
-std::uint64_t stream_inbox::begin(time_point now, std::uint64_t number, std::optional<std::uint64_t> offset) {
-  if (number == 0 || number > largest_place || (offset && *offset > largest_place)) return 0;
-  ask_for_ack(now);
-  if (!has_begun()) {
-    first_ = next_ = above_ = walked_ = number;
-    if (offset) start_at(*offset);
-    return 0;
-  }
-  if (!offset || number <= next_ || *offset < in_order_) return 0;
-  if (is_here(number) && of(number).offset != *offset) return 0;
-  std::uint64_t missed = number - next_;
-  for (auto each = next_; each < std::min(number, above_); ++each) missed -= of(each).is_here ? 1 : 0;
-  skip_to(number, *offset);
-  return missed;
-}
-
-void stream_inbox::start_at(std::uint64_t offset) {
-  taken_ = in_order_ = written_ = limit_ = highest_ = walked_offset_ = offset;
-  knows_offset_ = true;
-}
-
-/// What is in order by now will still be written; what came out of order, and is below `number`, is not.
-void stream_inbox::skip_to(std::uint64_t number, std::uint64_t offset) {
-  for (auto each = next_; each < std::min(number, above_); ++each) of(each) = {};
-  move_up(number - next_);
-  if (out_end() == taken_) {
-    for (; first_ < number; ++first_) of(first_) = {};
-    walked_ = number;
-    jump_out(offset);
-  } else if (!gaps_.empty() && (gaps_.size() == max_gaps || gaps_.back().to == in_order_)) {
-    gaps_.back().to = offset;
-  } else {
-    gaps_.push_back({in_order_, offset});
-  }
-  next_ = number;
-  above_ = std::max(above_, number);
-  if (newest_ < number) newest_ = 0;
-  in_order_ = offset;
-  highest_ = std::max(highest_, offset);
-  knows_offset_ = true;
-  advance();
-}
-
-/// What is in order gets higher numbers: it is acknowledged, and only its order matters. So the numbers of a gap take
-/// no slots, however many they are.
-void stream_inbox::move_up(std::uint64_t by) {
-  std::vector<slot> moved;
-  moved.reserve(static_cast<std::size_t>(next_ - first_));
-  for (auto each = first_; each < next_; ++each) moved.push_back(std::exchange(of(each), {}));
-  first_ += by;
-  walked_ += by;
-  for (std::size_t i = 0; i < moved.size(); ++i) of(first_ + i) = moved[i];
-}
-
-/// All that was in order is taken out; the next offset to be taken out is another.
-void stream_inbox::jump_out(std::uint64_t offset) {
-  if (written_ == taken_) {
-    written_ = offset;
-  } else if (skipped_.to == taken_) {
-    skipped_.to = offset;
-  } else {
-    skipped_ = {taken_, offset};
-  }
-  taken_ = walked_offset_ = offset;
-  is_open_ended_ = false;
-}
-
-std::uint64_t stream_inbox::drop_late(std::uint64_t offset) {
-  if (!knows_offset_ || is_pinned_ || offset <= taken_ || offset > in_order_) return 0;
-  auto end = first_;
-  while (end < next_ && of(end).offset < offset) ++end;
-  const bool is_border = end < next_ ? of(end).offset == offset : in_order_ == offset;
-  if (!is_border) return 0;
-  const auto dropped = end - first_;
-  for (; first_ < end; ++first_) of(first_) = {};
-  std::erase_if(gaps_, [&](const gap& each) { return each.to <= offset; });
-  jump_out(offset);
-  walked_ = first_;
-  drop_taken();
-  return dropped;
-}
-
-/// A record that goes on in what never comes is not written.
-void stream_inbox::drop_cut_record() {
-  const auto behind = gaps_.front().to;
-  gaps_.erase(gaps_.begin());
-  while (first_ < next_ && of(first_).end() <= walked_offset_) of(first_++) = {};
-  jump_out(behind);
-  walked_ = first_;
-  drop_taken();
-}
-
 // ---- packets
 
 stream_inbox::verdict stream_inbox::judge(const data_header& header, std::size_t payload) const {
@@ -255,6 +161,8 @@ void stream_inbox::walk() {
 }
 
 std::optional<stream_inbox::record> stream_inbox::next_record() {
+  drop_rest();
+  if (is_inside_) return std::nullopt;
   walk();
   if (record_end_ > taken_) return view(taken_, record_end_);
   if (walked_offset_ <= taken_) return std::nullopt;
@@ -282,6 +190,7 @@ std::uint64_t stream_inbox::take_out(std::size_t bytes) {
   taken_ += bytes;
   while (!gaps_.empty() && taken_ == gaps_.front().from) {
     taken_ = gaps_.front().to;
+    is_inside_ = gaps_.front().is_inside;
     gaps_.erase(gaps_.begin());
     for (; walked_ < next_ && of(walked_).end() <= taken_; ++walked_) {
     }

@@ -3,6 +3,7 @@
 #include "v2_fixture.hpp"
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -251,6 +252,68 @@ TEST_F(peer_attack, with_from_nobody_else_ends_it) {
   pass(1s);
   EXPECT_FALSE(of("ann").engine->ended()) << of("ann").engine->ended()->reason;
   EXPECT_EQ(read("ann"), "first half\n");
+}
+
+// ---- recordings of other programs that had the name
+
+class peer_attack_recordings : public peer_attack {
+ protected:
+  /// For so long, more often than anybody is answered: PINGs from where ben is.
+  void replay(duration time, const std::function<void()>& each = [] {}) {
+    for (const auto end = now + time; now < end;) {
+      for (const auto& packet : recorded) send_from(of("ben").address, "ann", packet);
+      each();
+      pass(5ms);
+    }
+  }
+
+  member earlier{"ben", 0xaaa1}, later{"ben", 0xaaa2};
+  const std::vector<std::vector<std::uint8_t>> recorded{earlier.introduction(0, 0, ping_header::wants_answer),
+                                                        later.introduction(0, 0, ping_header::wants_answer)};
+};
+
+TEST_F(peer_attack_recordings, do_not_come_between_two_that_know_each_other) {
+  add("ann", "203.0.113.1:1111");
+  add("ben", "203.0.113.2:2222");
+  pass(3s);
+  const auto id = session_with("ann", "ben")->id();
+  type("ben", "x");  // from now on the path is asked often
+  pass(1s);
+  read("ann");
+  trace.clear();
+  int typed = 0;
+  duration longest{};
+  replay(20s, [&] {
+    if (++typed % 20 == 0) type("ben", "x");
+    for (const auto* name : {"ann", "ben"}) {
+      const auto* by = session_with(name, name == std::string("ann") ? "ben" : "ann")->paths().chosen();
+      ASSERT_NE(by, nullptr);
+      ASSERT_FALSE(by->is_relay()) << name;
+      EXPECT_EQ(by->rtt, 2 * direct_delay) << name;
+      longest = std::max(longest, now - *by->echoed_at);
+    }
+  });
+  EXPECT_LT(longest, 600ms) << "each of its PINGs is answered";
+  EXPECT_EQ(session_with("ann", "ben")->id(), id);
+  EXPECT_EQ(read("ann"), std::string(typed / 20, 'x'));
+  EXPECT_FALSE(std::ranges::any_of(trace, [](const seen_packet& each) { return each.relayed && each.is_data(); }));
+}
+
+TEST_F(peer_attack_recordings, do_not_keep_out_a_program_that_is_started_anew_in_the_same_place) {
+  add("ann", "203.0.113.1:1111");
+  add("ben", "203.0.113.2:2222");
+  pass(3s);
+  replay(3s);
+  const auto before = session_with("ann", "ben")->id();
+  vanish("ben");
+  add("ben", "203.0.113.2:2222");
+  replay(500ms);
+  EXPECT_NE(session_with("ann", "ben")->id(), before);
+  type("ben", "new\n");
+  type("ann", "welcome\n");
+  replay(100ms);
+  EXPECT_EQ(read("ann"), "new\n");
+  EXPECT_EQ(read("ben"), "welcome\n");
 }
 
 }  // namespace

@@ -80,6 +80,76 @@ TEST_F(peer_stream_late_test, a_latecomer_gets_the_record_that_goes_on_whole) {
   EXPECT_EQ(read("dan"), "a long line: " + std::string(20'000, 'x') + "the end\n");
 }
 
+TEST_F(peer_stream_late_test, of_a_record_whose_beginning_is_not_kept_a_latecomer_writes_nothing_but_as_bytes) {
+  auto config = peer_config{};
+  config.input = input_mode::lines;
+  three_peers(std::move(config));  // whose output is raw: they have written what has come
+  type("ann", "a long line: " + std::string(20'000, 'x'));
+  pass(1s);
+  add("dan", "203.0.113.4:4444", in_lines());
+  add("eve", "203.0.113.5:5555");
+  pass(1s);
+  ASSERT_GT(session_with("ann", "dan")->outgoing()->first(), 1U);
+  type("ann", "the end\nnext\n");
+  pass(1s);
+  EXPECT_EQ(read("dan"), "next\n");
+  EXPECT_THAT(read("eve"), testing::EndsWith("xthe endnext"));
+  EXPECT_FALSE(of("ann").engine->log().holds(of("ann").engine->log().end() - 1)) << "all of it counts as written";
+}
+
+TEST_F(peer_stream_late_test, who_goes_on_inside_a_record_writes_the_next_one_first) {
+  auto config = live(200ms);
+  config.memory = 4U << 20;
+  three_peers(std::move(config), in_lines());
+  pass(1s);
+  passes = [](const seen_packet& packet) { return packet.to.ip != ip("203.0.113.3"); };
+  relay_works = false;
+  constexpr std::size_t much = 8'000'000;
+  const std::string chunk(10'000, 'x');
+  std::size_t typed = 0;
+  for (int i = 0; i < 5'000 && typed < much; ++i) {
+    if (of("ann").engine->wants_input()) {
+      type("ann", chunk);
+      typed += chunk.size();
+    }
+    pass(2ms);
+  }
+  ASSERT_EQ(typed, much);
+  passes = everything();
+  relay_works = true;
+  pass(5s);
+  type("ann", std::string(60'000, 'y'));
+  pass(100ms);
+  type("ann", "the end\nnext\n");
+  pass(1s);
+  EXPECT_EQ(read("cat"), "next\n");
+}
+
+TEST_F(peer_stream_late_test, what_was_thrown_away_while_nobody_was_there_is_a_gap_for_who_comes_back) {
+  add("ann", "203.0.113.1:1111");
+  add("cat", "203.0.113.3:3333");
+  pass(1s);
+  type("ann", "1\n");
+  pass(1s);
+  const auto cat = listed(of("cat"));
+  passes = [](const seen_packet&) { return false; };
+  tell_all({.left = {cat.id}});
+  serve_all();
+  pass(60s);
+  type("ann", "2\n");
+  pass(1s);
+  ASSERT_EQ(notes_of("ann", note_kind::input_lost), 1U);
+  passes = everything();
+  tell_all({.joined = {cat}});
+  serve_all();
+  pass(10s);
+  type("ann", "3\n");
+  pass(5s);
+  EXPECT_EQ(read("cat"), "1\n3\n");
+  EXPECT_GT(session_with("cat", "ann")->lost(), 0U);
+  EXPECT_EQ(notes_of("cat", note_kind::gap), 1U);
+}
+
 TEST_F(peer_stream_late_test, live_records_come_whole_or_not_at_all_and_late_ones_are_told_of) {
   three_peers(live(200ms), in_lines());
   passes = losing(4);
@@ -129,6 +199,43 @@ TEST_F(peer_stream_late_test, a_live_sender_never_waits_and_its_end_is_never_lat
   const auto how = ended("ann");
   ASSERT_TRUE(how);
   EXPECT_EQ(how->status, 0) << how->reason;
+}
+
+TEST_F(peer_stream_late_test, who_waits_for_the_end_of_a_live_stream_does_so_whatever_is_late) {
+  auto config = live(200ms);
+  config.quit_on_eof = 30s;
+  add("ann", "203.0.113.1:1111", std::move(config));
+  add("ben", "203.0.113.2:2222", with(std::nullopt, true));
+  pass(1s);
+  type("ann", "1\n");
+  pass(1s);
+  passes = [](const seen_packet& packet) { return packet.sender != "ann" || !packet.is_data(); };
+  type("ann", "2\n");
+  pass(1s);
+  passes = everything();
+  type("ann", "3\n");
+  pass(5s);
+  ASSERT_GT(session_with("ben", "ann")->lost(), 0U);
+  EXPECT_FALSE(is_leaving("ben"));
+  type("ann", "4\n");
+  end_input("ann");
+  const auto how = ended("ben");
+  ASSERT_TRUE(how);
+  EXPECT_EQ(how->status, 3);
+  EXPECT_EQ(how->reason, "a part is missing of what came from ann");
+  EXPECT_EQ(read("ben"), "134");
+  EXPECT_EQ(ended("ann")->status, 0) << "what was late it did not promise";
+}
+
+TEST_F(peer_stream_late_test, a_live_stream_of_which_nothing_is_missing_ends_well) {
+  auto config = live(200ms);
+  config.quit_on_eof = 30s;
+  add("ann", "203.0.113.1:1111", std::move(config));
+  add("ben", "203.0.113.2:2222", with(std::nullopt, true));
+  pass(1s);
+  type("ann", "1\n");
+  end_input("ann");
+  EXPECT_EQ(ended("ben")->status, 0);
 }
 
 TEST_F(peer_stream_late_test, what_a_live_reader_does_not_take_in_time_it_does_not_get) {

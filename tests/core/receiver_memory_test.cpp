@@ -30,7 +30,7 @@ class receiver_memory_test : public testing::Test {
     who.on_ping(now, asked, by, ping, own_id);
     all.on_fresh(who);
     to_stdout.admit(who, all);
-    who.on_stream(now, {.first = 1, .offset = 0}, false);
+    who.on_stream(now, {.first = 1, .offset = 0}, 0);
     return who;
   }
   /// So many packets more of a record, as far as there is room.

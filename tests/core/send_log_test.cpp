@@ -166,20 +166,82 @@ TEST(send_log, a_stream_may_begin_where_a_record_does) {
   EXPECT_EQ(log.entry(log.begin()), log.end());
 }
 
-TEST(send_log, keeps_what_was_asked_for) {
+TEST(send_log, knows_whether_a_stream_begins_inside_a_record) {
   send_log log(1 << 20);
-  for (int i = 0; i < 100; ++i) std::ranges::fill(log.append(128, 100), std::uint8_t{0});
-  constexpr std::size_t cost = 228 + sizeof(send_log::record);
-  EXPECT_EQ(log.last(0), log.end());
-  EXPECT_EQ(log.last(1), log.end() - 1);
-  EXPECT_EQ(log.last(3 * cost), log.end() - 3);
-  EXPECT_EQ(log.last(1 << 20), 1U);
-  log.trim(log.end(), 10 * cost - 1);
-  EXPECT_EQ(log.begin(), log.end() - 10);
-  log.trim(log.end() - 5, 1);
-  EXPECT_EQ(log.begin(), log.end() - 5);
-  log.trim(log.end(), 0);
+  EXPECT_FALSE(log.is_inside(log.end()));
+  const auto add = [&](bool continues) { std::ranges::fill(log.append(header, 10, continues), std::uint8_t{0}); };
+  for (const bool continues : {false, true, true}) add(continues);
+  EXPECT_FALSE(log.is_inside(1));
+  EXPECT_FALSE(log.is_inside(2));
+  EXPECT_TRUE(log.is_inside(3));
+  EXPECT_TRUE(log.is_inside(log.end()));
+  log.trim(log.end());
+  EXPECT_TRUE(log.is_inside(log.entry(1)));
+  log.skip(10, true);
+  EXPECT_TRUE(log.is_inside(log.end()));
+  log.skip(10, false);
+  EXPECT_FALSE(log.is_inside(log.end()));
+}
+
+TEST(send_log, what_is_skipped_takes_up_a_number_and_no_room) {
+  send_log log(1 << 20);
+  add(log, 10);
+  log.trim(log.end());
+  log.skip(100, true);
   EXPECT_TRUE(log.empty());
+  EXPECT_EQ(log.begin(), 3U);
+  EXPECT_EQ(log.end_offset(), 110U);
+  EXPECT_EQ(log.packets(), 1U);
+  add(log, 7);
+  EXPECT_EQ(log.at(3).offset, 110U);
+  EXPECT_FALSE(log.at(3).begins) << "it goes on with what was skipped";
+  EXPECT_TRUE(is_whole(log, 3, 7));
+  EXPECT_EQ(log.last(), log.end());
+}
+
+TEST(send_log, keeps_what_was_asked_for) {
+  constexpr std::size_t cost = header + 100 + overhead;
+  const auto filled = [](std::size_t keep) {
+    send_log log(1 << 20, keep);
+    for (int i = 0; i < 100; ++i) add(log, 100);
+    return log;
+  };
+  const auto last = [&](std::size_t keep) {
+    const auto log = filled(keep);
+    return log.end() - log.last();
+  };
+  EXPECT_EQ(last(0), 0U);
+  EXPECT_EQ(last(1), 1U);
+  EXPECT_EQ(last(3 * cost), 3U);
+  EXPECT_EQ(last(1 << 20), 100U);
+  auto log = filled(10 * cost - 1);
+  log.trim(log.end() - 20);
+  EXPECT_EQ(log.begin(), log.end() - 20) << "somebody lacks it";
+  log.trim(log.end());
+  EXPECT_EQ(log.begin(), log.end() - 10);
+  EXPECT_EQ(log.held_bytes(), 10 * cost);
+  log = filled(1);
+  log.trim(log.end() - 5);
+  EXPECT_EQ(log.begin(), log.end() - 5);
+  log = filled(0);
+  log.trim(log.end());
+  EXPECT_TRUE(log.empty());
+}
+
+TEST(send_log, knows_where_the_last_bytes_begin_whatever_comes_and_goes) {
+  for (std::uint64_t seed = 1; seed <= 20; ++seed) {
+    plain_random random(seed);
+    const auto keep = static_cast<std::size_t>(random.next_u64() % 50'000);
+    send_log log(1U << 20, keep);
+    for (int step = 0; step < 1000; ++step) {
+      const auto payload = static_cast<std::size_t>(random.next_u64() % 1105);
+      if (log.has_room(header + payload)) add(log, payload);
+      if (random.next_u64() % 20 == 0) log.trim(log.begin() + random.next_u64() % (log.end() - log.begin() + 1));
+      auto expected = log.end();
+      for (std::size_t sum = 0; expected > log.begin() && sum < keep;) sum += log.at(--expected).size + overhead;
+      ASSERT_EQ(log.last(), expected) << seed << ", " << step;
+    }
+  }
 }
 
 }  // namespace

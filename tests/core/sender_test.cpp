@@ -312,6 +312,34 @@ TEST_F(sender_test, forgets_what_everybody_has_written_and_nothing_before) {
   EXPECT_FALSE(from_stdin->is_awaited());
 }
 
+TEST_F(sender_test, who_comes_back_has_a_gap_where_input_was_thrown_away_and_who_is_new_begins_behind_it) {
+  begin(input_mode::lines);
+  direct_peer("dave", 4, 44);
+  type("one\n");
+  pump(start);
+  sent();
+  acknowledge(start + 1ms);
+  pump(start + 1ms);
+  EXPECT_FALSE(from_stdin->is_awaited());
+  ours.remove(start + 1s, "dave");
+  type("lost\n");
+  const auto now = start + 1s + sender::keeps_for_return;
+  pump(now);
+  EXPECT_TRUE(from_stdin->take_loss());
+  EXPECT_EQ(from_stdin->packets(), 1U);
+  EXPECT_FALSE(from_stdin->is_awaited());
+  auto& who = peer_of_ours("dave", 4);
+  make_ready(now, asked, who, *who.paths().find(seed_at(44)), 2);
+  direct_peer("erin", 5, 55);
+  type("two\n");
+  pump(now);
+  EXPECT_EQ(who.outgoing()->first(), 3U);
+  EXPECT_EQ(who.outgoing()->first_offset(), 7U);
+  EXPECT_EQ(ours.by_name("erin")->outgoing()->first(), 3U);
+  EXPECT_EQ(from_stdin->take_left_behind(), &who);
+  EXPECT_EQ(from_stdin->take_left_behind(), nullptr);
+}
+
 TEST_F(sender_test, sends_no_more_than_a_peer_takes) {
   begin(input_mode::bytes);
   direct_peer("dave", 4, 44);

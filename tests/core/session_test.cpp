@@ -66,7 +66,7 @@ class session_test : public testing::Test {
   }
   void begin(std::uint64_t number = 1, std::uint64_t offset = 0) {
     a.who.inbox().set_window(stream_inbox::first_window);
-    a.who.on_stream(now, {.first = number, .offset = offset}, false);
+    a.who.on_stream(now, {.first = number, .offset = offset}, 0);
   }
   std::string released() {
     std::string all;

@@ -252,5 +252,137 @@ TEST_F(stream_inbox_gaps_test, a_gap_back_into_what_has_come_is_none) {
   EXPECT_EQ(write_bytes(), 2 * size);
 }
 
+// ---- a record whose beginning never comes
+
+constexpr auto continues = data_header::continues;
+
+TEST_F(stream_inbox_gaps_test, a_stream_that_begins_inside_a_record_begins_behind_it) {
+  inbox.begin(now, 5, 1'000, true);
+  give(5, 1'000, "rest ", continues);
+  EXPECT_EQ(write_record(), std::nullopt);
+  EXPECT_EQ(inbox.written(), 1'005U) << "acknowledged as written";
+  give(6, 1'005, "of it");
+  give(7, 1'010, "whole ", continues);
+  give(8, 1'016, "record");
+  EXPECT_EQ(write_record(), "whole record");
+  EXPECT_EQ(write_record(), std::nullopt);
+  EXPECT_TRUE(inbox.is_drained());
+}
+
+TEST_F(stream_inbox_gaps_test, a_stream_that_begins_with_a_record_is_written_from_there) {
+  inbox.begin(now, 5, 1'000, false);
+  give(5, 1'000, "whole ", continues);
+  give(6, 1'006, "record");
+  EXPECT_EQ(write_record(), "whole record");
+}
+
+TEST_F(stream_inbox_gaps_test, what_is_written_as_bytes_begins_inside_a_record) {
+  inbox.begin(now, 5, 1'000, true);
+  give(5, 1'000, 10, continues);
+  give(6, 1'010, 10);
+  EXPECT_EQ(write_bytes(), 20U);
+}
+
+TEST_F(stream_inbox_gaps_test, the_rest_of_a_record_behind_a_gap_is_not_written) {
+  inbox.begin(now, 1, 0);
+  give(1, 0, "first");
+  give(2, 5, "the beginning ", continues);
+  EXPECT_EQ(inbox.begin(now, 10, 1'000, true), 7U);
+  give(10, 1'000, "of a record ", continues);
+  give(11, 1'012, "that was cut");
+  give(12, 1'024, "next");
+  EXPECT_EQ(write_record(), "first");
+  EXPECT_EQ(write_record(), "next");
+  EXPECT_EQ(write_record(), std::nullopt);
+  EXPECT_EQ(inbox.written(), 1'028U);
+}
+
+TEST_F(stream_inbox_gaps_test, the_rest_of_a_record_behind_a_gap_does_not_touch_what_is_on_its_way) {
+  inbox.begin(now, 1, 0);
+  give(1, 0, "first");
+  const auto record = inbox.next_record();
+  ASSERT_TRUE(record);
+  inbox.pin(true);
+  inbox.begin(now, 10, 1'000, true);
+  give(10, 1'000, "the rest");
+  give(11, 1'008, "next");
+  inbox.drop_rest();
+  EXPECT_EQ(as_text(record->first), "first");
+  inbox.pin(false);
+  const auto end = inbox.take_out(record->size());
+  EXPECT_EQ(inbox.written(), 0U);
+  const auto next = inbox.next_record();
+  ASSERT_TRUE(next);
+  EXPECT_EQ(as_text(next->first), "next");
+  EXPECT_EQ(inbox.written(), 0U) << "stdout has nothing yet";
+  inbox.on_written(now, end);
+  EXPECT_EQ(inbox.written(), 1'008U);
+}
+
+TEST_F(stream_inbox_gaps_test, the_rest_of_a_record_may_be_cut_by_another_gap) {
+  inbox.begin(now, 1, 0, true);
+  give(1, 0, "the rest ", continues);
+  inbox.begin(now, 10, 1'000, true);
+  give(10, 1'000, "of another ", continues);
+  inbox.begin(now, 20, 2'000);
+  give(20, 2'000, "next");
+  EXPECT_EQ(write_record(), "next");
+  EXPECT_TRUE(inbox.is_drained());
+  inbox.begin(now, 30, 3'000, true);
+  inbox.begin(now, 40, 4'000);
+  give(40, 4'000, "and on");
+  EXPECT_EQ(write_record(), "and on") << "nothing of what was cut has come";
+}
+
+TEST_F(stream_inbox_gaps_test, a_gap_behind_the_rest_of_a_record_is_gone_over_before_anything_follows) {
+  inbox.begin(now, 1, 0);
+  give(1, 0, "first");
+  inbox.begin(now, 10, 1'000, true);
+  give(10, 1'000, "the rest ", continues);
+  inbox.begin(now, 20, 2'000, true);
+  EXPECT_EQ(write_record(), "first");
+  inbox.drop_rest();
+  EXPECT_EQ(inbox.written(), 2'000U);
+  EXPECT_TRUE(inbox.is_drained());
+  give(20, 2'000, "of another");
+  give(21, 2'010, "next");
+  EXPECT_EQ(write_record(), "next");
+}
+
+TEST_F(stream_inbox_gaps_test, what_is_late_may_end_inside_a_record) {
+  inbox.begin(now, 1, 0);
+  give(1, 0, "a ", continues);
+  give(2, 2, "long ", continues);
+  give(3, 7, "record");
+  give(4, 13, "next");
+  EXPECT_EQ(inbox.drop_late(7, true), 2U);
+  EXPECT_EQ(write_record(), "next");
+  EXPECT_TRUE(inbox.is_drained());
+}
+
+TEST_F(stream_inbox_gaps_test, what_was_thrown_away_of_a_records_rest_is_not_written_when_it_comes_again) {
+  inbox.begin(now, 1, 0, true);
+  give(1, 0, "the ", continues);
+  inbox.drop_rest();
+  give(3, 8, "of ", continues);
+  inbox.revoke(now);
+  EXPECT_EQ(inbox.next(), 2U);
+  give(2, 4, "end ", continues);
+  give(3, 8, "of ", continues);
+  give(4, 11, "it");
+  give(5, 13, "next");
+  EXPECT_EQ(write_record(), "next");
+  EXPECT_TRUE(inbox.is_drained());
+}
+
+TEST_F(stream_inbox_gaps_test, a_stream_that_ends_inside_the_rest_of_a_record_has_ended) {
+  inbox.begin(now, 1, 0, true);
+  give(1, 0, "the rest ", continues);
+  give(2, 9, "", data_header::ends);
+  EXPECT_EQ(write_record(), std::nullopt);
+  EXPECT_TRUE(inbox.has_ended());
+  EXPECT_TRUE(inbox.is_drained());
+}
+
 }  // namespace
 }  // namespace nat
