@@ -25,12 +25,14 @@ class input_splitter {
     bool open_ended = false;  ///< bytes: no newline at the end, so what follows may belong to the same line
   };
 
-  explicit input_splitter(input_mode mode) : mode_(mode) {}
+  /// `largest_record`: bytes of one record; a longer line goes on as another one.
+  explicit input_splitter(input_mode mode, std::size_t largest_record = max_record)
+      : mode_(mode), largest_record_(largest_record), record_left_(largest_record) {}
 
   // One read of stdin, and what the one before left. Above it stdin waits.
   static constexpr std::size_t max_chunk = 65'536;
   static constexpr std::size_t max_buffered = 2 * max_chunk;
-  // Bytes of one record: a receiver keeps it whole until it is written. A longer line goes on as another record.
+  // Bytes of one record: a receiver keeps it whole until it is written, and so does the sender until it is there.
   static constexpr std::size_t max_record = nat::max_record;
   // No payload is larger than a UDP datagram, and a piece must never wait for more than `wants_input` lets in.
   static constexpr std::size_t largest_payload = 65'507;
@@ -79,9 +81,10 @@ class input_splitter {
   input_mode mode_;
   bool ended_ = false;
   std::vector<std::uint8_t> buffer_;
-  std::size_t begin_ = 0;                 ///< what stands before it is taken
-  std::size_t plain_ = 0;                 ///< bytes from begin_ that hold no newline; those behind are not searched yet
-  std::size_t record_left_ = max_record;  ///< bytes that the record in front may still have
+  std::size_t begin_ = 0;  ///< what stands before it is taken
+  std::size_t plain_ = 0;  ///< bytes from begin_ that hold no newline; those behind are not searched yet
+  std::size_t largest_record_;
+  std::size_t record_left_;  ///< bytes that the record in front may still have
   bool ends_at_newlines_ = false;
   piece found_;                  ///< what `front` gave
   std::size_t found_taken_ = 0;  ///< bytes that pop() takes: the piece and its line ending

@@ -213,7 +213,8 @@ class peer {
   void check_end(time_point now);
   void check_senders(time_point now);
   void confirm(time_point now, session& who);
-  std::vector<std::string> unfinished(time_point now, bool waited_for) const;
+  void tell_gap(time_point now, session& who, bool at_once = false);
+  std::vector<std::string> unfinished(time_point now, bool waited_for, bool is_whole) const;
   bool has_heard_out() const;
   std::string unkept_promise(time_point now);
   bool is_ending() const { return ending_ || registration_.is_leaving(); }

@@ -97,8 +97,9 @@ class session {
   bool is_finished() const { return inbox_.has_ended() && inbox_.is_drained(); }
   /// It says where its stream begins for us, or goes on; `flags`: the PING's.
   void on_stream(time_point now, const ping_stream& what, std::uint8_t flags);
-  /// Packets that the user is to be told of now: they were awaited and will not be written. 0: none.
-  std::uint64_t take_gap(time_point now);
+  /// Packets that the user is to be told of now: they were awaited and will not be written. 0: none. `at_once`: it
+  /// cannot be told later.
+  std::uint64_t take_gap(time_point now, bool at_once = false);
 
   path_set& paths() { return paths_; }
   const path_set& paths() const { return paths_; }
@@ -196,7 +197,7 @@ class session {
   sender_id id_ = 0;
   sender_id newcomer_ = 0;  ///< says that it has the name now; has not proved to live
   deadline newcomer_heard_at_;
-  path_question newcomer_question_;  ///< apart from the paths', which are `id_`'s: a newcomer may be a recording
+  path_question newcomer_question_;      ///< apart from the paths', which are `id_`'s: a newcomer may be a recording
   std::array<sender_id, 8> replaced_{};  ///< ids it had; they do not come back
   std::size_t replacements_ = 0;
   bool accepts_ = false;

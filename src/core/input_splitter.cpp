@@ -36,7 +36,7 @@ input_splitter::piece input_splitter::front(std::size_t max_payload) {
 
 void input_splitter::pop() {
   assert(!found_.bytes.empty());
-  record_left_ = found_.continues ? record_left_ - found_.bytes.size() : max_record;
+  record_left_ = found_.continues ? record_left_ - found_.bytes.size() : largest_record_;
   take(found_taken_);
   found_ = {};
 }

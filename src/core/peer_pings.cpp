@@ -116,9 +116,7 @@ void peer::ping_sessions(time_point now) {
     acknowledge(now, *who);
     announce(now, *who);
     note_path(now, *who);
-    if (const auto missed = who->take_gap(now); missed > 0) {
-      notes_.push(now, {.kind = note_kind::gap, .name = who->name(), .text = std::to_string(missed)});
-    }
+    tell_gap(now, *who);
     if (who->paths().relay_is_silent(now))
       silent_relay = std::max(silent_relay.value_or(duration{}), who->paths().relay().rtt);
     sessions_.reschedule(now, *who);

@@ -71,6 +71,12 @@ void peer::on_stream(const arrival& how, session& who, const ping_header& ping) 
   sessions_.reschedule(how.now, who);
 }
 
+/// Of its packets that are missing, now or once in a while.
+void peer::tell_gap(time_point now, session& who, bool at_once) {
+  const auto missed = who.take_gap(now, at_once);
+  if (missed > 0) notes_.push(now, {.kind = note_kind::gap, .name = who.name(), .text = std::to_string(missed)});
+}
+
 // ---- ours
 
 bool peer::tell_stream(time_point now, session& who, std::uint8_t flags) {
@@ -124,15 +130,16 @@ void peer::pump(time_point now) {
 
 // ---- the end
 
-/// Names of the peers that lack something of ours; `waited_for`: only those who may still get it.
-std::vector<std::string> peer::unfinished(time_point now, bool waited_for) const {
+/// Names of the peers that lack something of ours; `waited_for`: only those who may still get it. `is_whole`: all of
+/// stdin is in the log.
+std::vector<std::string> peer::unfinished(time_point now, bool waited_for, bool is_whole) const {
   std::vector<std::string> names;
   const auto look_at = [&](const session& who) {
     const auto* outgoing = who.outgoing();
     if (outgoing == nullptr) return;
     // To have all of stdin it need not know that there is no more of it.
     const bool has_bytes = !waited_for && outgoing->written() == sender_.log().end_offset();
-    if ((has_bytes || outgoing->has_all(sender_.log())) && !who.was_left_behind) return;
+    if (is_whole && (has_bytes || outgoing->has_all(sender_.log())) && !who.was_left_behind) return;
     const bool is_hopeless = outgoing->has_all(sender_.log()) || who.said_goodbye ||
                              (who.retired_at && now - *who.retired_at >= sender::keeps_for_return);
     if (!waited_for || !is_hopeless) names.push_back(who.name());
@@ -144,14 +151,16 @@ std::vector<std::string> peer::unfinished(time_point now, bool waited_for) const
 
 /// With --quit-on-eof: everybody has everything, or it is no use to wait any longer.
 void peer::check_end(time_point now) {
-  if (!config_.quit_on_eof || !input_ended_ || !sender_.finished() || is_ending()) return;
-  if (!outbox_.empty() || sender_.is_behind_for_seeds()) {  // what still leaves is progress
+  if (!config_.quit_on_eof || !input_ended_ || is_ending()) return;
+  if (sender_.is_behind_for_seeds()) {  // what still leaves is progress
     progress_at_ = now;
     return;
   }
+  if (!outbox_.empty()) return;  // asked again once that is sent
   if (!std::exchange(awaits_end_, true)) progress_at_ = now;
   const bool is_over = now >= *progress_at_ + *config_.quit_on_eof;
-  if (!is_over && !unfinished(now, true).empty()) return heard_out_by_.reset();
+  const bool is_whole = sender_.finished();
+  if (!is_over && (!is_whole || !unfinished(now, true, is_whole).empty())) return heard_out_by_.reset();
   if (!is_over && !has_heard_out()) {
     if (!heard_out_by_) heard_out_by_ = now + confirm_patience;
     if (now < *heard_out_by_) return;
@@ -174,10 +183,11 @@ bool peer::has_heard_out() const {
 std::string peer::unkept_promise(time_point now) {
   if (config_.quit_on_end && !has_everything_) return "not everybody had ended";
   if (!config_.quit_on_eof) return "";
-  if (!input_ended_ || !sender_.finished()) return "stdin was not sent whole";
+  const bool is_whole = input_ended_ && sender_.finished();
   std::string names;
-  for (const auto& name : unfinished(now, false)) names += (names.empty() ? "" : ", ") + name;
-  return names.empty() ? "" : "not all of stdin is written there: " + names;
+  for (const auto& name : unfinished(now, false, is_whole)) names += (names.empty() ? "" : ", ") + name;
+  if (!names.empty()) return "not all of stdin is written there: " + names;
+  return is_whole ? "" : "stdin was not sent whole";
 }
 
 /// Who has all of our stream is told that we know it, so that it can end.
@@ -187,8 +197,8 @@ void peer::confirm(time_point now, session& who) {
   if (has_ended && outgoing->has_all(sender_.log())) tell_stream(now, who, 0);
 }
 
-/// With --quit-on-end: whether all senders have ended and all of theirs is written, or somebody's never will be. What is
-/// missing of a live stream was too late, which is no reason to miss the rest.
+/// With --quit-on-end: whether all senders have ended and all of theirs is written, or somebody's never will be. What
+/// is missing of a live stream was too late, which is no reason to miss the rest.
 void peer::check_senders(time_point now) {
   if (!config_.quit_on_end || is_ending()) return;
   senders_due_.reset();
@@ -237,8 +247,9 @@ void peer::leave(time_point now) {
   if (!is_ending()) {
     if (const auto broken = unkept_promise(now); !broken.empty() && last_words_.status == 0) last_words_ = {3, broken};
     sessions_.for_each([&](session& who) {
+      tell_gap(now, who, true);  // it cannot be said later
       if (!who.is_fresh()) return;
-      if (who.inbox().has_begun()) who.inbox().ask_for_ack(now);  // it cannot be said later
+      if (who.inbox().has_begun()) who.inbox().ask_for_ack(now);  // nor can this
       acknowledge(now, who);
       tell_stream(now, who, ping_stream::leaves);
     });

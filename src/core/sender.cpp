@@ -3,13 +3,14 @@
 #include "nat/wire.hpp"
 
 #include <algorithm>
+#include <bit>
 #include <utility>
 
 namespace nat {
 
 sender::sender(input_mode mode, const limits& bounds)
     : gate_(bounds.wait_for),
-      splitter_(mode),
+      splitter_(mode, std::min(max_record, std::bit_floor(bounds.log_bytes / 4))),  // as receivers, of their memory
       log_(bounds.log_bytes + bounds.replay_bytes, bounds.replay_bytes),
       rate_(bounds.rate),
       slow_peer_(bounds.slow_peer),

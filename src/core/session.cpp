@@ -199,8 +199,8 @@ void session::on_stream(time_point now, const ping_stream& what, std::uint8_t fl
   if (lost_ != told_lost_ && !gap_due_) gap_due_ = gap_told_at_ ? std::max(now, *gap_told_at_ + gap_spacing) : now;
 }
 
-std::uint64_t session::take_gap(time_point now) {
-  if (!gap_due_ || now < *gap_due_) return 0;
+std::uint64_t session::take_gap(time_point now, bool at_once) {
+  if (!gap_due_ || (now < *gap_due_ && !at_once)) return 0;
   gap_due_.reset();
   gap_told_at_ = now;
   return lost_ - std::exchange(told_lost_, lost_);

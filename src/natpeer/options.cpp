@@ -102,7 +102,8 @@ void read_slow_peer(std::string_view text, nat::peer_config& out) {
 std::size_t memory_of(std::string_view text) {
   const auto value = parse_size(text);
   if (!value || *value < least_memory || *value > most_memory) {
-    throw usage_error("--memory: " + shown(text) + " is not a size from 4M to 4G, such as 64M");
+    throw usage_error("--memory: " + shown(text) +
+                      " is not a size from 4M to 4G, such as 64M: bytes, or with k, M or G");
   }
   return *value;
 }
@@ -112,7 +113,8 @@ void read_lateness(const raw_options& raw, nat::peer_config& out) {
   if (!raw.replay.empty()) {
     const auto value = parse_size(raw.replay);
     if (!value || *value == 0 || *value > most_memory) {
-      throw usage_error("--replay: " + shown(raw.replay) + " is not a size up to 4G, such as 1M");
+      throw usage_error("--replay: " + shown(raw.replay) +
+                        " is not a size from 1 to 4G, such as 1M: bytes, or with k, M or G");
     }
     out.replay = *value;
   }
@@ -123,6 +125,8 @@ void read_lateness(const raw_options& raw, nat::peer_config& out) {
   }
   out.live = *live;
   if (out.replay != 0) throw usage_error("--live drops what is old: it does not go with --replay");
+  if (raw.slow_peer != raw_options{}.slow_peer)
+    throw usage_error("--live never waits for a peer: it does not go with --slow-peer");
 }
 
 void read_stun(const raw_options& raw, options& out) {
@@ -216,6 +220,7 @@ options read(const raw_options& raw, bool quit_on_eof) {
   out.engine.memory = memory_of(raw.memory);
   read_lateness(raw, out.engine);
   if (!raw.from.empty()) check_text("--from", raw.from, nat::max_roster_name);
+  if (raw.from == raw.name) throw usage_error("--from: " + shown(raw.from) + " is our own name");
   out.engine.from = raw.from;
 
   if (raw.status_socket && raw.status_socket->empty()) throw usage_error("--status-socket is empty");
@@ -257,7 +262,7 @@ std::variant<options, int> parse_options(int argc, const char* const* argv) {
   add(app, "--bind", raw.bind, "ADDR[:PORT]", "local UDP address (default: all, IPv4 and IPv6, any port)");
   add(app, "--ping-interval", raw.ping_interval, "TIME", "between two PINGs to each peer (default: 250ms)");
   add(app, "--wait", raw.wait, "N", "read stdin once N peers are there; 0: at once (default: 1)");
-  add(app, "--input", raw.input, "MODE", "bytes: as it comes; lines: a packet a line (default: bytes)")
+  add(app, "--input", raw.input, "MODE", "bytes: as it comes; lines: a record a line (default: bytes)")
       ->check(CLI::IsMember({"bytes", "lines"}));
   add(app, "--output", raw.output, "MODE",
       "raw, lines, text, json or auto: text on a terminal, else raw (default: auto)")

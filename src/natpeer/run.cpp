@@ -319,7 +319,7 @@ void program::act() {
   while (const auto note = engine_.next_note()) log_note(*note, options_.coordinator.to_string());
   if (engine_.take_stun_lookup()) lookup_wanted_.notify();
   if (engine_.wants_input()) input_wanted_.notify();
-  if (engine_.has_output() || written_ < writing_.size()) output_ready_.notify();
+  if (!output_gone_ && (engine_.has_output() || written_ < writing_.size())) output_ready_.notify();
   wake_at_deadline();
   if (engine_.ended()) end_when_drained();
 }

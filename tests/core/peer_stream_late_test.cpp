@@ -97,34 +97,6 @@ TEST_F(peer_stream_late_test, of_a_record_whose_beginning_is_not_kept_a_latecome
   EXPECT_FALSE(of("ann").engine->log().holds(of("ann").engine->log().end() - 1)) << "all of it counts as written";
 }
 
-TEST_F(peer_stream_late_test, who_goes_on_inside_a_record_writes_the_next_one_first) {
-  auto config = live(200ms);
-  config.memory = 4U << 20;
-  three_peers(std::move(config), in_lines());
-  pass(1s);
-  passes = [](const seen_packet& packet) { return packet.to.ip != ip("203.0.113.3"); };
-  relay_works = false;
-  constexpr std::size_t much = 8'000'000;
-  const std::string chunk(10'000, 'x');
-  std::size_t typed = 0;
-  for (int i = 0; i < 5'000 && typed < much; ++i) {
-    if (of("ann").engine->wants_input()) {
-      type("ann", chunk);
-      typed += chunk.size();
-    }
-    pass(2ms);
-  }
-  ASSERT_EQ(typed, much);
-  passes = everything();
-  relay_works = true;
-  pass(5s);
-  type("ann", std::string(60'000, 'y'));
-  pass(100ms);
-  type("ann", "the end\nnext\n");
-  pass(1s);
-  EXPECT_EQ(read("cat"), "next\n");
-}
-
 TEST_F(peer_stream_late_test, what_was_thrown_away_while_nobody_was_there_is_a_gap_for_who_comes_back) {
   add("ann", "203.0.113.1:1111");
   add("cat", "203.0.113.3:3333");
@@ -179,6 +151,27 @@ TEST_F(peer_stream_late_test, live_records_come_whole_or_not_at_all_and_late_one
   }
   EXPECT_GT(notes_of("cat", note_kind::gap), 0U);
   EXPECT_LT(notes_of("cat", note_kind::gap), 12U) << "once a second at most";
+}
+
+TEST_F(peer_stream_late_test, what_is_missing_is_told_at_the_end_if_not_before) {
+  auto config = live(200ms);
+  config.quit_on_eof = 30s;
+  add("ann", "203.0.113.1:1111", std::move(config));
+  add("ben", "203.0.113.2:2222", with(std::nullopt, true));
+  pass(1s);
+  type("ann", "here\n");
+  for (int gaps = 0; gaps < 2; ++gaps) {  // the second is no second after the first
+    passes = [](const seen_packet& packet) { return packet.sender != "ann" || !packet.is_data(); };
+    type("ann", "gone\n");
+    pass(250ms);
+    passes = everything();
+    type("ann", "here\n");
+    pass(50ms);
+  }
+  EXPECT_EQ(notes_of("ben", note_kind::gap), 1U);
+  end_input("ann");
+  EXPECT_EQ(ended("ben")->status, 3);
+  EXPECT_EQ(notes_of("ben", note_kind::gap), 2U);
 }
 
 TEST_F(peer_stream_late_test, a_live_sender_never_waits_and_its_end_is_never_late) {

@@ -61,6 +61,56 @@ TEST_F(peer_stream_test, a_sender_names_who_has_not_everything) {
   EXPECT_GE(now - since, 29s) << "it waits for it";
 }
 
+TEST_F(peer_stream_test, who_vanishes_is_waited_for_no_longer_than_it_was_said_whatever_is_still_pinged) {
+  for (const std::size_t rest : {0U, 60'000U}) {  // all of it on its way, or stdin not all sealed
+    SCOPED_TRACE(rest);
+    const auto name = rest == 0 ? "ann" : "bob";
+    const auto other = rest == 0 ? "ben" : "cat";
+    add(name, rest == 0 ? "203.0.113.1:1111" : "203.0.113.4:4444", with(2s));
+    add(other, rest == 0 ? "203.0.113.2:2222" : "203.0.113.3:3333");
+    pass(1s);
+    type(name, std::string(5'000, 'x'));
+    passes = [](const seen_packet&) { return false; };
+    relay_works = false;
+    type(name, std::string(5'000, 'x'));
+    type(name, std::string(rest, 'x'));
+    end_input(name);
+    pass(1s);
+    EXPECT_FALSE(is_leaving(name));
+    pass(1500ms);
+    EXPECT_TRUE(is_leaving(name));
+    const auto how = ended(name);
+    ASSERT_TRUE(how);
+    EXPECT_EQ(how->status, 3);
+    EXPECT_THAT(how->reason, HasSubstr(other));
+    passes = everything();
+    relay_works = true;
+    vanish(name);
+    vanish(other);
+  }
+}
+
+TEST_F(peer_stream_test, a_line_that_the_senders_memory_does_not_hold_goes_on_as_another) {
+  peer_config small = with(30s);
+  small.memory = 4U << 20;
+  small.input = input_mode::lines;
+  peer_config lines;
+  lines.output = output_mode::lines;
+  three_peers(small, lines);
+  for (std::size_t left = 5'000'000; left > 0;) {
+    for (; left > 0 && of("ann").engine->wants_input(); left -= 50'000) {
+      of("ann").engine->on_input(now, as_bytes(std::string(50'000, 'x')));
+    }
+    pass(5ms);
+  }
+  while (!of("ann").engine->wants_input()) pass(5ms);
+  type("ann", "\ntail\n");
+  end_input("ann");
+  EXPECT_EQ(ended("ann")->status, 0);
+  const auto part = std::string(1U << 20, 'x') + '\n';
+  EXPECT_EQ(read("ben"), part + part + part + part + std::string(5'000'000 - (4U << 20), 'x') + "\ntail\n");
+}
+
 TEST_F(peer_stream_test, a_sender_does_not_wait_for_who_said_goodbye_and_names_it) {
   three_peers(with(30s));
   passes = [](const seen_packet& packet) { return !packet.is_data() || packet.to.ip != ip("203.0.113.3"); };

@@ -1,4 +1,5 @@
 """The figures as a Markdown page. What is judged is a ratio of two figures of one round, and of those the median."""
+import pathlib
 import statistics
 
 from bench import latency, link
@@ -36,7 +37,7 @@ def table(*rows):
 
 def throughput_lines(results):
     tcp, single = results["TCP"], results["1→1"]
-    rows = [("what", "delivered, Gbit/s", "to TCP", "sender, processors", "receivers, processors", "sender, MiB",
+    rows = [("what", "delivered to all together, Gbit/s", "to TCP", "sender, processors", "receivers, processors", "sender, MiB",
              "receiver, MiB")]
     for name, runs in results.items():
         ours = "→" in name
@@ -58,7 +59,9 @@ def throughput_lines(results):
                       verdict(values, goal, least)))
     return ["## Throughput", "",
             "Between public hosts, each in a network namespace behind a router of its own, MTU 1500, no limit of rate. stdin is a",
-            "pipe from `cat`, stdout /dev/null. TCP and UDP are iperf3's. Memory is the most that was resident.", "",
+            "pipe from `cat`, stdout /dev/null. TCP and UDP are iperf3's. Processors are counted: 0.5 is half of one, and",
+            "receivers' are those of all of them together. Memory is the most that one program had resident. All programs share this",
+            "machine: 64 receivers are 64 programs on its processors.", "",
             "- TCP: its packets of 1500 bytes pass one by one, as on a wire (`ethtool -K eth0 tso off`). This is what is compared with.",
             "- TCP, offloaded: the lab's virtual cards pass segments of 64 KiB on whole, so that nothing has 1500 bytes and nothing",
             "  is cut or counted; no wire does that. Ours (1→1 and so on) leave by the same cards: up to 48 packets pass as one.",
@@ -73,10 +76,12 @@ def link_lines(results):
         rows.append((f"{each.loss} %", f"{each.rate / 1e6:.1f}", f"at least {goals[each.loss]}",
                      verdict([each.rate / 1e6], goals[each.loss]),
                      "never" if each.full_after is None else f"{each.full_after:.2f} s", f"{each.tcp / 1e6:.1f}"))
+    control = pathlib.Path("/proc/sys/net/ipv4/tcp_congestion_control").read_text().strip()
     return ["## A link of 100 Mbit/s with a round trip of 50 ms", "",
             "Mbit/s of stdin that arrive, once settled; the link counts Ethernet frames. Its queue holds 625 kB, one",
             f"bandwidth-delay product. It is full when {link.WINDOW * 1000:.0f} ms bring {link.FULL:.0%} of the settled rate; the",
-            "time is from the first byte that arrived, and the goal 1 s.", "", *table(*rows), ""]
+            f"time is from the first byte that arrived, and the goal 1 s. TCP's congestion control is {control}.", "",
+            *table(*rows), ""]
 
 
 def latency_lines(results):
@@ -96,7 +101,8 @@ def latency_lines(results):
 def markdown(results, meta, rounds):
     lines = ["# How fast it is", "",
              f"Made by `{meta.command}` on {meta.date}; do not edit by hand. That command repeats it: root and Debian 12 is all it",
-             "needs, and a machine with nothing else to do.", "",
+             "needs, and a machine with nothing else to do. (It writes this page anew; `--no-write` only prints.) The goals are those that",
+             "the stream was built for; what misses one says so.", "",
              f"- version: {meta.version}, commit {meta.commit}, release preset",
              f"- machine: {meta.machine}",
              f"- {rounds} rounds, in each of which everything is measured once; medians, with the least and the most in parentheses",
