@@ -222,7 +222,7 @@ void sender::make_for_seeds(time_point now, const surroundings& to) {
 
 /// Each gets every packet once, at its own pace. `first`: the first that is new.
 void sender::send_to_seeds(time_point now, std::uint64_t first, const surroundings& to) {
-  is_behind_for_seeds_ = false;
+  is_behind_for_seeds_ = !has_ours_ && new_payload() != 0;  // not even made yet
   for (auto& seed : to.seeds) {
     if (seed.next_data == 0) seed.next_data = first;
     seed.next_data = std::max(seed.next_data, log_.begin());
