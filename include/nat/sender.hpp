@@ -155,6 +155,7 @@ class sender {
   bool waits_for_relay_ = false;
   bool is_caught_up_ = true;
   bool is_trimmed_ = true;  ///< the log, at the last `pump`
+  bool is_untold_ = false;  ///< somebody, where its stream begins: there was no room
   deadline wake_;
   // During `pump` only.
   std::vector<recipient> directs_;

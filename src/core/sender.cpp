@@ -93,6 +93,7 @@ void sender::choose_recipients(time_point now, const surroundings& to) {
   directs_.clear();
   relayed_.clear();
   has_ours_ = false;
+  is_untold_ = false;
   has_seeds_ = to.seeds_too && std::ranges::any_of(to.seeds, [&](const known_peer& seed) {
                  if (seed.is_ours || seed.unreachable) return false;
                  return seed.has_consent(now) || to.unproven.has(now, seed.address, max_datagram);
@@ -121,6 +122,7 @@ void sender::choose_recipients(time_point now, const surroundings& to) {
     if (outgoing->take_black_hole() && !by_relay) via->mtu.on_black_hole(now);
     carried = std::min(carried, way.direct == nullptr ? max_datagram : way.direct->mtu.size());
     const bool is_told = !outgoing->wants_to_tell(now) || to.tell(who) || outgoing->is_known_there();
+    is_untold_ = is_untold_ || !is_told;
     if (is_told) (by_relay ? relayed_ : directs_).push_back({&who, outgoing, via->at, via});
   });
   max_payload_ = (has_ours_ ? carried : max_datagram) - header_size;
@@ -262,7 +264,8 @@ void sender::send_to_seed(time_point now, known_peer& seed, const surroundings& 
 void sender::look_ahead(const surroundings& to) {
   const auto payload = new_payload();
   const bool is_blocked = !takes_more(to.out);
-  is_caught_up_ = is_trimmed_ && !is_behind_for_seeds_ && splitter_.front(max_payload_).bytes.empty();
+  is_caught_up_ =
+      !is_blocked && is_trimmed_ && !is_untold_ && !is_behind_for_seeds_ && splitter_.front(max_payload_).bytes.empty();
   const auto look_at = [&](const recipient& each, bool is_held_up) {
     const bool waits = each.to->waits(log_, payload);
     is_caught_up_ = is_caught_up_ && !waits;

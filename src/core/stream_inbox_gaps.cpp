@@ -103,12 +103,14 @@ void stream_inbox::drop_cut_record() {
 }
 
 void stream_inbox::drop_rest() {
-  while (is_inside_) {
+  if (!is_inside_) return;
+  for (;;) {
+    // A gap behind the rest is gone over, whether that ends there or not: nothing rests at its edge.
     if (!gaps_.empty() && taken_ == gaps_.front().from) {
       const auto passed = gaps_.front();
       gaps_.erase(gaps_.begin());
       jump_out(passed.to, passed.is_inside);
-    } else if (first_ < next_) {
+    } else if (is_inside_ && first_ < next_) {
       const auto packet = of(first_);
       jump_out(packet.end(), (packet.flags & data_header::continues) != 0);
     } else {

@@ -334,6 +334,21 @@ TEST_F(stream_inbox_gaps_test, the_rest_of_a_record_may_be_cut_by_another_gap) {
   EXPECT_EQ(write_record(), "and on") << "nothing of what was cut has come";
 }
 
+TEST_F(stream_inbox_gaps_test, the_rest_of_a_record_may_end_where_another_gap_begins) {
+  for (const std::uint64_t offset : {2'000U, 1'008U}) {  // of bytes, and of packets without any
+    inbox = stream_inbox(stream_inbox::first_window);
+    inbox.begin(now, 1, 0);
+    give(1, 0, "first");
+    inbox.begin(now, 10, 1'000, true);
+    give(10, 1'000, "the rest");
+    inbox.begin(now, 20, offset);
+    give(20, offset, "next");
+    EXPECT_EQ(write_record(), "first");
+    EXPECT_EQ(write_record(), "next");
+    EXPECT_TRUE(inbox.is_drained());
+  }
+}
+
 TEST_F(stream_inbox_gaps_test, a_gap_behind_the_rest_of_a_record_is_gone_over_before_anything_follows) {
   inbox.begin(now, 1, 0);
   give(1, 0, "first");

@@ -126,6 +126,15 @@ TEST_P(input_test, stop_ends_the_next_that_waits_and_every_later_one) {
   EXPECT_EQ(waiting(ends.ours), 8);  // left to whoever reads this file after us
 }
 
+TEST_P(input_test, stop_ends_a_next_behind_a_short_chunk) {
+  auto ends = pipe_to_read();
+  auto in = open_input(ends.ours.fd());
+  put(ends.theirs, "short");
+  EXPECT_EQ(next(in), "short");
+  in.stop();
+  EXPECT_EQ(next(in), "");
+}
+
 TEST_P(input_test, an_input_can_be_destroyed_while_a_next_waits) {
   const auto ends = pipe_to_read();
   for (int i = 0; i < 20; ++i) {
