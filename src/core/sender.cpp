@@ -3,14 +3,14 @@
 #include "nat/wire.hpp"
 
 #include <algorithm>
-#include <bit>
 #include <utility>
 
 namespace nat {
 
 sender::sender(input_mode mode, const limits& bounds)
     : gate_(bounds.wait_for),
-      splitter_(mode, std::min(max_record, std::bit_floor(bounds.log_bytes / 4))),  // as receivers, of their memory
+      // One that the log does not hold whole, with its headers, would wait for room that only its end makes.
+      splitter_(mode, std::min(max_record, bounds.log_bytes / 8 * 7)),
       log_(bounds.log_bytes + bounds.replay_bytes, bounds.replay_bytes),
       rate_(bounds.rate),
       slow_peer_(bounds.slow_peer),
