@@ -219,7 +219,7 @@ class stream_inbox {
   std::uint64_t limit_ = 0;    ///< as it was last told
   std::uint64_t highest_ = 0;  ///< the end of the highest payload that came
   std::vector<gap> gaps_;
-  gap skipped_;  ///< behind what is on its way to stdout: when that is written, all of the gap is
+  gap skipped_;             ///< behind what is on its way to stdout: when that is written, all of the gap is
   bool is_inside_ = false;  ///< what is at `taken_` goes on with a record whose beginning never comes
   bool knows_offset_ = false;
   bool is_revoked_ = false;  ///< until the first packet that was thrown away has come again

@@ -135,8 +135,8 @@ void peer::on_sealed_ping(const arrival& how, const ping_header& ping, std::size
     // What a newcomer is asked is not asked of the one whose path it is.
     const bool counts = wants_answer && !news.is_newcomer;
     if (counts) who->paths().on_pinged(how.now, *by);
-    const bool may = who->take_answer(how.now, news.is_newcomer) &&
-                     (is_proven || pings_allowed_.take_answer(how.now, by->at));
+    const bool may =
+        who->take_answer(how.now, news.is_newcomer) && (is_proven || pings_allowed_.take_answer(how.now, by->at));
     const bool sent = may && this->ping(how.now, *who, *by, wants_answer, news.is_newcomer);
     if (counts && !sent) who->paths().on_not_pinged(how.now, *by);
   }

@@ -24,7 +24,7 @@ class member {
 
   std::vector<std::uint8_t> introduction(std::uint64_t echo, sender_id to, std::uint8_t flags) {
     return seal({.recipient = to,
-                 .challenge = 7,
+                 .challenge = challenge(),
                  .echo = echo,
                  .flags = flags,
                  .body = ping_header::introduction{keys_.tag_of(name_)}});
@@ -43,6 +43,7 @@ class member {
   void skip_numbers(std::uint64_t count) { number_ += count; }
 
   const std::string& name() const { return name_; }
+  std::uint64_t challenge() const { return id_ + 6; }
 
  private:
   std::vector<std::uint8_t> seal(ping_header header) {
@@ -259,11 +260,13 @@ TEST_F(peer_attack, with_from_nobody_else_ends_it) {
 class peer_attack_recordings : public peer_attack {
  protected:
   /// For so long, more often than anybody is answered: PINGs from where ben is.
-  void replay(duration time, const std::function<void()>& each = [] {}) {
+  void replay(
+      duration time, const std::function<void()>& each = [] {}) {
     for (const auto end = now + time; now < end;) {
       for (const auto& packet : recorded) send_from(of("ben").address, "ann", packet);
+      pass(2ms);  // nothing else is due at the moment at which they come
       each();
-      pass(5ms);
+      pass(3ms);
     }
   }
 
@@ -295,8 +298,26 @@ TEST_F(peer_attack_recordings, do_not_come_between_two_that_know_each_other) {
   });
   EXPECT_LT(longest, 600ms) << "each of its PINGs is answered";
   EXPECT_EQ(session_with("ann", "ben")->id(), id);
+  pass(100ms);
   EXPECT_EQ(read("ann"), std::string(typed / 20, 'x'));
   EXPECT_FALSE(std::ranges::any_of(trace, [](const seen_packet& each) { return each.relayed && each.is_data(); }));
+}
+
+TEST_F(peer_attack_recordings, use_up_no_answers_of_who_has_the_name) {
+  add("ann", "203.0.113.1:1111");
+  list("ben");
+  pass(1s);
+  member ben("ben", 1);
+  const auto asked = meet(ben, "ann");
+  for (int i = 0; i < 200; ++i) {
+    for (const auto& packet : recorded) send("ann", packet);
+  }
+  trace.clear();
+  send("ann", ben.introduction(0, asked.sender, ping_header::wants_answer));
+  const auto answer = last_ping_of("ann");
+  ASSERT_TRUE(answer);
+  EXPECT_EQ(answer->recipient, 1U);
+  EXPECT_EQ(answer->echo, ben.challenge());
 }
 
 TEST_F(peer_attack_recordings, do_not_keep_out_a_program_that_is_started_anew_in_the_same_place) {

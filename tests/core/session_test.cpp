@@ -198,6 +198,27 @@ TEST_F(session_test, a_claim_without_proof_does_not_disturb_who_is_there) {
   EXPECT_EQ(receive(a, data(1, "x")), data_verdict::taken);
 }
 
+TEST_F(session_test, what_a_claim_asks_is_echoed_in_its_answer_alone) {
+  meet();
+  const auto asked = ask(b);
+  hear(a, asked);
+  now += 10ms;
+  side stranger{keys, 0xbb, "b", "a", "198.51.100.1:1", random};
+  const auto claim = ask(stranger);
+  EXPECT_TRUE(hear(a, claim)->is_newcomer);
+  const auto& on = *a.who.paths().find(a.at_other);
+  const auto ping = a.who.make_ping(now, a.ours, on, true, a.own_tag);
+  EXPECT_EQ(ping.recipient, 0xbU);
+  EXPECT_EQ(ping.echo, asked.challenge);
+  EXPECT_EQ(ping.timestamp_echo, asked.timestamp + 10'000);
+  const auto answer = a.who.make_ping(now, a.ours, on, false, a.own_tag, true);
+  EXPECT_EQ(answer.recipient, 0xbbU);
+  EXPECT_EQ(answer.echo, claim.challenge);
+  EXPECT_EQ(answer.flags & ping_header::accepts, 0) << "that is the other's";
+  for (int i = 0; i < 200; ++i) a.who.take_answer(now, true);
+  EXPECT_TRUE(a.who.take_answer(now));
+}
+
 TEST_F(session_test, who_was_replaced_does_not_come_back_by_a_recorded_ping) {
   meet();
   const auto recorded = ask(b);  // echoes a challenge that is good for a while
