@@ -109,6 +109,10 @@ class sender {
   static constexpr std::size_t max_seed_backlog = 4U << 20;
   /// What was sent takes up room, too, until all of it is.
   static bool takes_more(const outbox& out) { return out.size() < max_waiting && out.has_room(0, 1); }
+  // Of the log: what one record may take up, in eighths. One that it does not hold whole, with what each packet costs
+  // beside its payload, would wait for room that only its end makes.
+  static constexpr std::size_t record_eighths = 7;
+  static_assert((header_size + sizeof(send_log::record)) * record_eighths <= (8 - record_eighths) * max_payload);
   // Of `--live`: packets of so long are dropped together.
   static constexpr int live_steps = 16;
   bool is_idle();

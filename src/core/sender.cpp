@@ -9,8 +9,7 @@ namespace nat {
 
 sender::sender(input_mode mode, const limits& bounds)
     : gate_(bounds.wait_for),
-      // One that the log does not hold whole, with its headers, would wait for room that only its end makes.
-      splitter_(mode, std::min(max_record, bounds.log_bytes / 8 * 7)),
+      splitter_(mode, std::min(max_record, bounds.log_bytes / 8 * record_eighths)),
       log_(bounds.log_bytes + bounds.replay_bytes, bounds.replay_bytes),
       rate_(bounds.rate),
       slow_peer_(bounds.slow_peer),
