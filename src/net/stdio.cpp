@@ -176,9 +176,9 @@ bool input_stream::stop() {
 
 asio::awaitable<byte_view> input_stream::next() {
   if (const auto file = file_) {
+    if (file->stopped()) co_return byte_view{};
     // Tried before waiting under load, when the next bytes are already there. Behind everybody else's turn, so that a
     // fast writer starves nobody.
-    if (file->stopped()) co_return byte_view{};
     if (may_have_more_) {
       file->rest();
       co_await file->others_first();

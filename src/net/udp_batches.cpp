@@ -144,8 +144,7 @@ void udp_link::batches::take_message(std::size_t i, const msghdr& header, std::s
 }
 
 std::span<const datagram_in> udp_link::batches::receive() {
-  // Behind a small batch mostly comes another one.
-  const auto most = arrived_.size() < small_batch ? small_batch : batch_size;
+  const auto most = may_have_more() ? batch_size : small_batch;
   arrived_.clear();
 #if defined(__linux__)
   if (batched_) {

@@ -20,6 +20,8 @@ class udp_link::batches {
 
   /// What is there now; empty: nothing, or an error that concerns one datagram only.
   std::span<const datagram_in> receive();
+  /// Whether it is worth trying `receive` again before waiting.
+  bool may_have_more() const { return arrived_.size() >= small_batch; }
   std::size_t send(std::span<const datagram_out> datagrams);
 
   /// Has the kernel keep ICMP errors for `take_errors`, where it does that.
@@ -34,6 +36,7 @@ class udp_link::batches {
  private:
   // A batch's buffers: 16 of the largest datagram there is. Pages that no datagram reaches are never touched.
   static constexpr std::size_t batch_size = 16;
+  // Datagrams: behind fewer comes nothing yet, mostly, or few again.
   static constexpr std::size_t small_batch = 4;
   static constexpr std::size_t buffer_size = 65536;
   static constexpr std::size_t control_size = 128;  // room for IPV6_PKTINFO and UDP_GRO or UDP_SEGMENT

@@ -21,8 +21,6 @@ using asio::ip::udp;
 // datagram charged about twice its size.
 constexpr int receive_buffer_bytes = 4 << 20;
 constexpr int send_buffer_bytes = 1 << 20;
-// Behind a smaller one the next is awaited: mostly it is not there yet.
-constexpr std::size_t large_batch = 4;
 
 [[noreturn]] void fail(const boost::system::error_code& error, const endpoint& at) {
   throw std::system_error(error, "cannot use UDP address " + at.to_string());
@@ -84,7 +82,7 @@ endpoint udp_link::local() const {
 asio::awaitable<std::span<const datagram_in>> udp_link::receive() {
   // Tried before waiting under load, when the next batch is already there. Behind everybody else's turn, so that a
   // flood of datagrams starves nobody.
-  if (may_have_more_) {
+  if (batches_->may_have_more()) {
     co_await asio::post(socket_.get_executor(), asio::use_awaitable);
   } else {
     co_await socket_.async_wait(udp::socket::wait_read, asio::use_awaitable);
@@ -93,7 +91,6 @@ asio::awaitable<std::span<const datagram_in>> udp_link::receive() {
     if (!socket_.is_open()) throw boost::system::system_error(asio::error::operation_aborted);  // closed meanwhile
     const auto arrived = batches_->receive();
     batches_->take_errors(on_unreachable_, on_too_large_);
-    may_have_more_ = arrived.size() >= large_batch;
     if (!arrived.empty()) co_return arrived;
     co_await socket_.async_wait(udp::socket::wait_read, asio::use_awaitable);
   }

@@ -94,7 +94,6 @@ class udp_link {
   class batches;
   boost::asio::ip::udp::socket socket_;
   std::unique_ptr<batches> batches_;
-  bool may_have_more_ = true;  ///< the last batch was large
   std::function<void(const endpoint&)> on_unreachable_;
   std::function<void(const ip_address&, std::size_t)> on_too_large_;
 };
