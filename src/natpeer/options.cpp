@@ -58,7 +58,7 @@ struct raw_options {
   std::string seed_rate = "8M";
   std::string quit_on_eof;
   bool quit_on_end = false;
-  std::string slow_peer = "wait";
+  std::optional<std::string> slow_peer;
   std::string from;
   std::string memory = "64M";
   std::string replay;
@@ -125,8 +125,7 @@ void read_lateness(const raw_options& raw, nat::peer_config& out) {
   }
   out.live = *live;
   if (out.replay != 0) throw usage_error("--live drops what is old: it does not go with --replay");
-  if (raw.slow_peer != raw_options{}.slow_peer)
-    throw usage_error("--live never waits for a peer: it does not go with --slow-peer");
+  if (raw.slow_peer) throw usage_error("--live never waits for a peer: it does not go with --slow-peer");
 }
 
 void read_stun(const raw_options& raw, options& out) {
@@ -216,7 +215,7 @@ options read(const raw_options& raw, bool quit_on_eof) {
   out.engine.quit_on_end = raw.quit_on_end;
   if (quit_on_eof && raw.quit_on_end)
     throw usage_error("--quit-on-end reads no stdin: it does not go with --quit-on-eof");
-  read_slow_peer(raw.slow_peer, out.engine);
+  if (raw.slow_peer) read_slow_peer(*raw.slow_peer, out.engine);
   out.engine.memory = memory_of(raw.memory);
   read_lateness(raw, out.engine);
   if (!raw.from.empty()) check_text("--from", raw.from, nat::max_roster_name);

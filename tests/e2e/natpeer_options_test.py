@@ -24,7 +24,7 @@ class NatpeerUsageTest(ProgramTest):
                       ["--input", "words"], ["--output", "xml"], ["--quit-on-eof=soon"],
                       ["--quit-on-eof", "--quit-on-end"], ["--slow-peer", "soon"], ["--slow-peer", "wait=x"],
                       ["--memory", "1M"], ["--memory", "64X"], ["--from", "a\nb"], ["--live", "1ms"], ["--live", "soon"],
-                      ["--replay", "all"], ["--replay", "5G"], ["--live", "1s", "--replay", "1M"],
+                      ["--replay", "all"], ["--replay", "5G"], ["--replay", "0"], ["--live", "1s", "--replay", "1M"],
                       ["--log-level", "loud"], ["--rate", "0"], ["--config", "/nonexistent"],
                       ["--name", "n" * 129], ["--topic", ""], ["--topic", "t" * 256], ["--name", "a\nb"],
                       ["--topic", b"\xff"]):
@@ -40,6 +40,9 @@ class NatpeerUsageTest(ProgramTest):
                               (["--topic"], "--topic: its value is missing"),
                               (["--topic", "t", "--wait", "-1"], '--wait: "-1" is not a number of peers, from 0 to 4096'),
                               (["--topic", "t", "--rate", "1001G"], "from 10k to 1000G"),
+                              (["--topic", "t", "--memory", "64m"], "from 4M to 4G, such as 64M: bytes, or with k, M or G"),
+                              (["--topic", "t", "--live", "1s", "--slow-peer", "wait"], "does not go with --slow-peer"),
+                              (["--topic", "t", "--name", "n", "--from", "n"], '--from: "n" is our own name'),
                               (["--config", bogus], "the config file has bogus, which is no option"),
                               (["--config", endless], "the config file has aaa"),
                               (["--config", section], "the config file has a section [x]")):
