@@ -149,11 +149,11 @@ void peer::on_time(time_point now) {
 
 deadline peer::next_deadline() {
   if (ending_) return std::nullopt;
-  const bool may_quit = config_.quit_on_eof && awaits_end_ && !is_ending() && outbox_.empty();
-  const auto quit_at = may_quit ? deadline{*progress_at_ + *config_.quit_on_eof} : std::nullopt;
+  const bool may_end = config_.quit_on_eof && awaits_end_ && !is_ending() && outbox_.empty();
+  const auto quit_at = may_end ? deadline{*progress_at_ + *config_.quit_on_eof} : std::nullopt;
   return earliest(stun_.next_deadline(), probe_.next_deadline(), registration_.next_deadline(), table_.next_deadline(),
                   view_.next_deadline(), sender_.next_deadline(), next_ping_, sessions_.next_deadline(), lonely_at_,
-                  quit_at, senders_due_, may_quit ? heard_out_by_ : std::nullopt);
+                  quit_at, senders_due_, may_end ? heard_out_by_ : std::nullopt);
 }
 
 /// A keyed peer that is alone may be so because its key is another than the others'.

@@ -23,6 +23,14 @@ class peer_stream_late_test : public peer_stream_test {
     out.output = output_mode::lines;
     return out;
   }
+  static bool all_but_data_of_ann(const seen_packet& packet) { return packet.sender != "ann" || !packet.is_data(); }
+  void live_sender_and_a_reader_to_the_end() {
+    auto config = live(200ms);
+    config.quit_on_eof = 30s;
+    add("ann", "203.0.113.1:1111", std::move(config));
+    add("ben", "203.0.113.2:2222", with(std::nullopt, true));
+    pass(1s);
+  }
 };
 
 TEST_F(peer_stream_late_test, a_latecomer_gets_what_is_kept_and_the_others_nothing_twice) {
@@ -106,14 +114,12 @@ TEST_F(peer_stream_late_test, what_was_thrown_away_while_nobody_was_there_is_a_g
   const auto cat = listed(of("cat"));
   passes = [](const seen_packet&) { return false; };
   tell_all({.left = {cat.id}});
-  serve_all();
   pass(60s);
   type("ann", "2\n");
   pass(1s);
   ASSERT_EQ(notes_of("ann", note_kind::input_lost), 1U);
   passes = everything();
   tell_all({.joined = {cat}});
-  serve_all();
   pass(10s);
   type("ann", "3\n");
   pass(5s);
@@ -154,14 +160,10 @@ TEST_F(peer_stream_late_test, live_records_come_whole_or_not_at_all_and_late_one
 }
 
 TEST_F(peer_stream_late_test, what_is_missing_is_told_at_the_end_if_not_before) {
-  auto config = live(200ms);
-  config.quit_on_eof = 30s;
-  add("ann", "203.0.113.1:1111", std::move(config));
-  add("ben", "203.0.113.2:2222", with(std::nullopt, true));
-  pass(1s);
+  live_sender_and_a_reader_to_the_end();
   type("ann", "here\n");
   for (int gaps = 0; gaps < 2; ++gaps) {  // the second is no second after the first
-    passes = [](const seen_packet& packet) { return packet.sender != "ann" || !packet.is_data(); };
+    passes = all_but_data_of_ann;
     type("ann", "gone\n");
     pass(250ms);
     passes = everything();
@@ -195,14 +197,10 @@ TEST_F(peer_stream_late_test, a_live_sender_never_waits_and_its_end_is_never_lat
 }
 
 TEST_F(peer_stream_late_test, who_waits_for_the_end_of_a_live_stream_does_so_whatever_is_late) {
-  auto config = live(200ms);
-  config.quit_on_eof = 30s;
-  add("ann", "203.0.113.1:1111", std::move(config));
-  add("ben", "203.0.113.2:2222", with(std::nullopt, true));
-  pass(1s);
+  live_sender_and_a_reader_to_the_end();
   type("ann", "1\n");
   pass(1s);
-  passes = [](const seen_packet& packet) { return packet.sender != "ann" || !packet.is_data(); };
+  passes = all_but_data_of_ann;
   type("ann", "2\n");
   pass(1s);
   passes = everything();
@@ -221,11 +219,7 @@ TEST_F(peer_stream_late_test, who_waits_for_the_end_of_a_live_stream_does_so_wha
 }
 
 TEST_F(peer_stream_late_test, a_live_stream_of_which_nothing_is_missing_ends_well) {
-  auto config = live(200ms);
-  config.quit_on_eof = 30s;
-  add("ann", "203.0.113.1:1111", std::move(config));
-  add("ben", "203.0.113.2:2222", with(std::nullopt, true));
-  pass(1s);
+  live_sender_and_a_reader_to_the_end();
   type("ann", "1\n");
   end_input("ann");
   EXPECT_EQ(ended("ben")->status, 0);

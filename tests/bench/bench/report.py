@@ -37,8 +37,8 @@ def table(*rows):
 
 def throughput_lines(results):
     tcp, single = results["TCP"], results["1→1"]
-    rows = [("what", "delivered to all together, Gbit/s", "to TCP", "sender, processors", "receivers, processors", "sender, MiB",
-             "receiver, MiB")]
+    rows = [("what", "delivered to all together, Gbit/s", "to TCP", "sender, processors", "receivers, processors",
+             "sender, MiB", "receiver, MiB")]
     for name, runs in results.items():
         ours = "→" in name
         rows.append((name, spread([run.rate / 1e9 for run in runs], ratio), spread(ratios(runs, tcp), ratio),
