@@ -38,6 +38,7 @@
 #include <cstdint>
 #include <deque>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -105,6 +106,13 @@ class peer {
 
   /// `flush` is due after it, or after several that came together.
   void on_datagram(time_point now, unix_millis wall, const endpoint& from, byte_view datagram);
+  struct incoming {
+    endpoint from;
+    byte_view datagram;
+  };
+  /// Several that came together, at most `together`, as one after the other, and cheaper.
+  static constexpr std::size_t together = opening_streams::max;
+  void on_datagrams(time_point now, unix_millis wall, std::span<const incoming> datagrams);
   /// What came together is answered together.
   void flush(time_point now);
   /// A datagram came to the socket that `next_aside` is sent from.
@@ -191,7 +199,7 @@ class peer {
     unix_millis wall = 0;
     std::optional<endpoint> from;  ///< none: relayed
   };
-  void on_packet(const arrival& how, byte_view datagram);
+  void on_packet(const arrival& how, byte_view datagram, const header_stream* made = nullptr);
   void on_unsealed(const arrival& how, const packet& decoded);
   void on_sealed_ping(const arrival& how, const ping_header& ping, std::size_t size);
   void on_size(const arrival& how, session& who, const ping_header& ping, std::size_t size);
@@ -296,6 +304,7 @@ class peer {
   std::deque<coordinator_command> commands_;
   std::deque<std::string> messages_;
   std::optional<nat_probe_request> aside_;
+  opening_streams opening_;
   std::vector<std::uint8_t> scratch_;  ///< for a payload whose place is in two parts
   std::vector<start_gate::awaited> awaited_;
 

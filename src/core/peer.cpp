@@ -3,6 +3,7 @@
 #include "nat/wire.hpp"
 
 #include <algorithm>
+#include <cassert>
 #include <utility>
 
 namespace nat {
@@ -71,8 +72,23 @@ void peer::on_sent(time_point now, std::size_t count) {
 // ---- the network
 
 void peer::on_datagram(time_point now, unix_millis wall, const endpoint& from, byte_view datagram) {
-  if (probe_.on_datagram(now, from, datagram) || stun_.on_datagram(now, from, datagram)) return settle(now);
-  on_packet({now, wall, from}, datagram);
+  const incoming one{from, datagram};
+  on_datagrams(now, wall, {&one, 1});
+}
+
+void peer::on_datagrams(time_point now, unix_millis wall, std::span<const incoming> datagrams) {
+  assert(datagrams.size() <= together);
+  std::array<byte_view, together> packets;
+  std::ranges::transform(datagrams, packets.begin(), &incoming::datagram);
+  opening_.make(keys_, std::span(packets).first(datagrams.size()));
+  for (std::size_t i = 0; i < datagrams.size(); ++i) {
+    const auto& [from, datagram] = datagrams[i];
+    if (probe_.on_datagram(now, from, datagram) || stun_.on_datagram(now, from, datagram)) {
+      settle(now);
+    } else {
+      on_packet({now, wall, from}, datagram, opening_.of(i));
+    }
+  }
 }
 
 void peer::flush(time_point now) {

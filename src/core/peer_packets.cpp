@@ -10,13 +10,13 @@ namespace nat {
 
 // ---- in
 
-void peer::on_packet(const arrival& how, byte_view datagram) {
+void peer::on_packet(const arrival& how, byte_view datagram, const header_stream* made) {
   const auto decoded = decode_packet(datagram);
   if (!decoded) {
     ++counters_.malformed;
     return;
   }
-  const auto header = open_header(keys_, datagram);
+  const auto header = open_header(keys_, datagram, made);
   if (!header) {
     if (header.error() == errc::not_sealed) return on_unsealed(how, *decoded);
     if (header.error() == errc::other_topic) {  // no seed peer: nothing that it sends opens a way for our DATA

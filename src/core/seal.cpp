@@ -24,60 +24,13 @@ constexpr std::uint8_t mark_key[] = {'n', 'a', 't', 'p', 'e', 'e', 'r', ' ', 'n'
 static_assert(sizeof(mark_key) == crypto_shorthash_KEYBYTES);
 constexpr std::size_t tag_at = nonce_at + nonce_size;
 constexpr std::size_t tag_size = header_cipher::tag_size;
+static_assert(tag_size == data_header::tag_size);
 constexpr std::size_t sealed_at = tag_at + tag_size;
 static_assert(magic_size == header_cipher::beside_size);
 static_assert(nonce_size == 24 && tag_size == 16 && sealed_at + sealed_header_size == header_size);
 
-// The sealed header of every kind.
-constexpr std::size_t version_at = 0;
-constexpr std::size_t kind_at = 1;
-constexpr std::size_t cipher_at = 2;  // PING: the newest version
-constexpr std::size_t flags_at = 3;
-constexpr std::size_t sender_at = 4;
-constexpr std::size_t number_at = 12;
-// DATA
-constexpr std::size_t offset_at = 20;
-constexpr std::size_t payload_tag_at = 28;
-constexpr std::size_t payload_tag_end = payload_tag_at + tag_size;
-// PING
-constexpr std::size_t recipient_at = 20;
-constexpr std::size_t challenge_at = 28;
-constexpr std::size_t echo_at = 36;
-constexpr std::size_t timestamp_at = 44;
-constexpr std::size_t timestamp_echo_at = 48;
-constexpr std::size_t body_at = 52;
-constexpr std::size_t seen_port_at = body_at + 16;  // reflection
-// acknowledgement
-constexpr std::size_t ack_next_at = 28;
-constexpr std::size_t ack_limit_at = 36;
-constexpr std::size_t ack_unwritten_at = 44;
-constexpr std::size_t ack_delay_at = 48;
-constexpr std::size_t ack_newest_at = 52;
-constexpr std::size_t ack_duplicates_at = 56;
-constexpr std::size_t ack_from_at = 58;
-constexpr std::size_t ack_runs_at = 62;
-static_assert(ack_runs_at + ping_acknowledgement::runs_size == sealed_header_size);
-// stream
-constexpr std::size_t stream_first_at = 28;
-constexpr std::size_t stream_offset_at = 36;
-constexpr std::size_t stream_next_at = 44;
-constexpr std::size_t stream_confirmed_at = 52;
-
-constexpr std::size_t size_bytes_at = 28;
-
-enum kind : std::uint8_t {
-  data_kind = 1,
-  introduction_kind = 2,
-  reflection_kind = 3,
-  acknowledgement_kind = 4,
-  stream_kind = 5,
-  size_kind = 6,
-};
-
 constexpr std::size_t payload_nonce_size = 12;  // RFC 5116, 5.1 and RFC 8439, 2.8: of both ciphers
 constexpr std::size_t payload_key_size = 32;    // of both
-
-using plain_header = std::array<std::uint8_t, sealed_header_size>;
 
 struct context_free {
   void operator()(EVP_CIPHER_CTX* context) const { ::EVP_CIPHER_CTX_free(context); }  // wipes the key
@@ -87,10 +40,6 @@ using cipher_context = std::unique_ptr<EVP_CIPHER_CTX, context_free>;
 /// The library fails where it has no memory, and nowhere else: what is not sealed must not leave.
 void require(int status) {
   if (status != 1) throw std::runtime_error("the cryptographic library failed");
-}
-
-bool is_known(payload_cipher cipher) {
-  return cipher == payload_cipher::aes_256_gcm || cipher == payload_cipher::chacha20_poly1305;
 }
 
 const EVP_CIPHER* evp_cipher(payload_cipher cipher) {
@@ -129,21 +78,27 @@ cipher_context make_context(const topic_keys& keys, sender_id sender, payload_ci
   return context;
 }
 
-/// Takes what the tag covers beside the encrypted payload: the header without the tag's own place, and in an open topic
-/// the payload as it is.
-void start_payload(EVP_CIPHER_CTX* context, const plain_header& header, byte_view readable_payload) {
+/// What a payload's tag covers of its header: all but the tag's own place.
+constexpr std::size_t covered_header_size = sealed_header_size - tag_size;
+static_assert(covered_header_size <= header_size);
+
+void put_covered(const plain_header& header, std::span<std::uint8_t, covered_header_size> out) {
+  const auto behind = std::copy_n(header.begin(), data_header::tag_at, out.begin());
+  std::copy(header.begin() + data_header::tag_at + tag_size, header.end(), behind);
+}
+
+void start_payload(EVP_CIPHER_CTX* context, const plain_header& header) {
   std::array<std::uint8_t, payload_nonce_size> nonce{};
-  std::memcpy(&nonce[payload_nonce_size - sizeof(std::uint64_t)], &header[number_at], sizeof(std::uint64_t));
+  std::memcpy(&nonce[payload_nonce_size - sizeof(std::uint64_t)], &header[data_header::number_at],
+              sizeof(std::uint64_t));
   require(::EVP_CipherInit_ex2(context, nullptr, nullptr, nonce.data(), -1, nullptr));
-  const auto cover = [&](byte_view bytes) {
-    int size = 0;
-    if (!bytes.empty())
-      require(::EVP_CipherUpdate(context, nullptr, &size, bytes.data(), static_cast<int>(bytes.size())));
-  };
-  std::array<std::uint8_t, sealed_header_size - tag_size> rest;
-  std::copy(header.begin() + payload_tag_end, header.end(), std::copy_n(header.begin(), payload_tag_at, rest.begin()));
-  cover(rest);
-  cover(readable_payload);
+}
+
+/// Takes what the tag covers beside the encrypted payload: the header, and in an open topic the payload as it is.
+void cover(EVP_CIPHER_CTX* context, byte_view bytes) {
+  int size = 0;
+  if (!bytes.empty())
+    require(::EVP_CipherUpdate(context, nullptr, &size, bytes.data(), static_cast<int>(bytes.size())));
 }
 
 /// The parameter that the library reads or writes a tag by; EVP_CIPHER_CTX_ctrl would make one, more slowly.
@@ -151,128 +106,56 @@ std::array<OSSL_PARAM, 2> tag_parameter(std::uint8_t* tag) {
   return {::OSSL_PARAM_construct_octet_string(OSSL_CIPHER_PARAM_AEAD_TAG, tag, tag_size), ::OSSL_PARAM_construct_end()};
 }
 
-std::array<std::uint8_t, mark_size> mark_of(byte_view packet) {
+std::array<std::uint8_t, mark_size> mark_of(std::span<const std::uint8_t, nonce_size> nonce) {
   std::array<std::uint8_t, mark_size> mark;
-  ::crypto_shorthash(mark.data(), &packet[nonce_at], mark_at - nonce_at, mark_key);
+  ::crypto_shorthash(mark.data(), nonce.data(), nonce_size - mark_size, mark_key);
   return mark;
 }
 
-void seal_header(byte_span packet, std::uint64_t magic, const plain_header& header, const topic_keys& keys,
-                 random_source& random) {
+header_cipher::key header_key_of(const topic_keys& keys) { return keys.header_key().first<header_cipher::key_size>(); }
+
+/// Nonces and their streams, made several at once. Each is given out once.
+class nonce_stock {
+ public:
+  struct item {
+    header_cipher::nonce nonce;
+    const header_stream& stream;
+  };
+
+  item next(const topic_keys& keys, random_source& random) {
+    if (next_ == header_lanes) fill(keys, random);
+    const auto at = next_++;
+    return {nonces_[at], streams_[at]};
+  }
+
+ private:
+  void fill(const topic_keys& keys, random_source& random) {
+    std::array<const std::uint8_t*, header_lanes> each;
+    for (std::size_t i = 0; i < header_lanes; ++i) {
+      random.fill(byte_span(nonces_[i]).first(nonce_size - mark_size));
+      std::ranges::copy(mark_of(nonces_[i]), nonces_[i].begin() + nonce_size - mark_size);
+      each[i] = nonces_[i].data();
+    }
+    make_header_streams(header_key_of(keys), each, streams_);
+    next_ = 0;
+  }
+
+  std::array<std::array<std::uint8_t, nonce_size>, header_lanes> nonces_;
+  std::array<header_stream, header_lanes> streams_;
+  std::size_t next_ = header_lanes;
+};
+
+void seal_header(byte_span packet, std::uint64_t magic, const plain_header& header, const nonce_stock::item& with) {
   store_be(packet.data(), magic);
-  random.fill(packet.subspan(nonce_at, nonce_size - mark_size));
-  std::ranges::copy(mark_of(packet), &packet[mark_at]);
-  header_cipher::encrypt(keys.header_key().first<header_cipher::key_size>(), packet.subspan<nonce_at, nonce_size>(),
-                         packet.first<magic_size>(), header, packet.subspan<sealed_at, sealed_header_size>(),
-                         packet.subspan<tag_at, tag_size>());
+  std::ranges::copy(with.nonce, &packet[nonce_at]);
+  with.stream.encrypt(packet.first<magic_size>(), header, packet.subspan<sealed_at, sealed_header_size>(),
+                      packet.subspan<tag_at, tag_size>());
 }
 
-result<sealed_header> decode_data(const plain_header& header) {
-  data_header data{.sender = load_be<sender_id>(&header[sender_at]),
-                   .number = load_be<std::uint64_t>(&header[number_at]),
-                   .offset = load_be<std::uint64_t>(&header[offset_at]),
-                   .flags = header[flags_at],
-                   .cipher = static_cast<payload_cipher>(header[cipher_at]),
-                   .opened = header};
-  if (!is_known(data.cipher)) return errc::malformed;
-  return sealed_header(data);
-}
-
-ping_header::introduction decode_introduction(const plain_header& header) {
-  ping_header::introduction body;
-  std::copy_n(&header[body_at], body.name.size(), body.name.begin());
-  return body;
-}
-
-ping_header::reflection decode_reflection(const plain_header& header) {
-  ip_address::v6_bytes ip;
-  std::copy_n(&header[body_at], ip.size(), ip.begin());
-  return {{ip_address(ip), load_be<std::uint16_t>(&header[seen_port_at])}};
-}
-
-ping_header::acknowledgement decode_acknowledgement(const plain_header& header) {
-  ping_header::acknowledgement body{.next = load_be<std::uint64_t>(&header[ack_next_at]),
-                                    .limit = load_be<std::uint64_t>(&header[ack_limit_at]),
-                                    .unwritten = load_be<std::uint32_t>(&header[ack_unwritten_at]),
-                                    .delay = load_be<std::uint32_t>(&header[ack_delay_at]),
-                                    .newest = static_cast<std::int32_t>(load_be<std::uint32_t>(&header[ack_newest_at])),
-                                    .duplicates = load_be<std::uint16_t>(&header[ack_duplicates_at]),
-                                    .from = load_be<std::uint32_t>(&header[ack_from_at])};
-  std::copy_n(&header[ack_runs_at], body.runs.size(), body.runs.begin());
-  return body;
-}
-
-ping_header::stream decode_stream(const plain_header& header) {
-  return {.first = load_be<std::uint64_t>(&header[stream_first_at]),
-          .offset = load_be<std::uint64_t>(&header[stream_offset_at]),
-          .next = load_be<std::uint64_t>(&header[stream_next_at]),
-          .confirmed = load_be<std::uint64_t>(&header[stream_confirmed_at])};
-}
-
-result<sealed_header> decode_ping(const plain_header& header) {
-  ping_header ping{.sender = load_be<sender_id>(&header[sender_at]),
-                   .number = load_be<std::uint64_t>(&header[number_at]),
-                   .recipient = load_be<sender_id>(&header[recipient_at]),
-                   .flags = header[flags_at],
-                   .newest_version = std::max(header[cipher_at], header[version_at])};
-  switch (header[kind_at]) {
-    case introduction_kind: ping.body = decode_introduction(header); break;
-    case reflection_kind: ping.body = decode_reflection(header); break;
-    case acknowledgement_kind: ping.body = decode_acknowledgement(header); break;
-    case stream_kind: ping.body = decode_stream(header); break;
-    case size_kind: ping.body = ping_size{load_be<std::uint16_t>(&header[size_bytes_at])}; break;
-    default: return errc::unknown_type;
-  }
-  if (ping.is_about_path()) {
-    ping.challenge = load_be<std::uint64_t>(&header[challenge_at]);
-    ping.echo = load_be<std::uint64_t>(&header[echo_at]);
-    ping.timestamp = load_be<std::uint32_t>(&header[timestamp_at]);
-    ping.timestamp_echo = load_be<std::uint32_t>(&header[timestamp_echo_at]);
-  }
-  return sealed_header(ping);
-}
-
-void encode_path(plain_header& header, const ping_header& ping) {
-  store_be(&header[challenge_at], ping.challenge);
-  store_be(&header[echo_at], ping.echo);
-  store_be(&header[timestamp_at], ping.timestamp);
-  store_be(&header[timestamp_echo_at], ping.timestamp_echo);
-}
-
-void encode_body(plain_header& header, const ping_header::introduction& body) {
-  header[kind_at] = introduction_kind;
-  std::ranges::copy(body.name, &header[body_at]);
-}
-
-void encode_body(plain_header& header, const ping_header::reflection& body) {
-  header[kind_at] = reflection_kind;
-  std::ranges::copy(body.seen.ip.v6(), &header[body_at]);
-  store_be(&header[seen_port_at], body.seen.port);
-}
-
-void encode_body(plain_header& header, const ping_header::acknowledgement& body) {
-  header[kind_at] = acknowledgement_kind;
-  store_be(&header[ack_next_at], body.next);
-  store_be(&header[ack_limit_at], body.limit);
-  store_be(&header[ack_unwritten_at], body.unwritten);
-  store_be(&header[ack_delay_at], body.delay);
-  store_be(&header[ack_newest_at], static_cast<std::uint32_t>(body.newest));
-  store_be(&header[ack_duplicates_at], body.duplicates);
-  store_be(&header[ack_from_at], body.from);
-  std::ranges::copy(body.runs, &header[ack_runs_at]);
-}
-
-void encode_body(plain_header& header, const ping_header::stream& body) {
-  header[kind_at] = stream_kind;
-  store_be(&header[stream_first_at], body.first);
-  store_be(&header[stream_offset_at], body.offset);
-  store_be(&header[stream_next_at], body.next);
-  store_be(&header[stream_confirmed_at], body.confirmed);
-}
-
-void encode_body(plain_header& header, const ping_header::size& body) {
-  header[kind_at] = size_kind;
-  store_be(&header[size_bytes_at], body.bytes);
+bool has_magic(byte_view packet) {
+  if (packet.size() < header_size) return false;
+  const auto magic = load_be<std::uint64_t>(packet.data());
+  return magic == data_magic || magic == ping_magic;
 }
 
 }  // namespace
@@ -284,6 +167,7 @@ struct packet_sealer::state {
   sender_id self;
   payload_cipher cipher;
   cipher_context context;
+  nonce_stock nonces{};
 };
 
 packet_sealer::packet_sealer(const topic_keys& keys, sender_id self, payload_cipher cipher)
@@ -297,66 +181,65 @@ packet_sealer& packet_sealer::operator=(packet_sealer&&) noexcept = default;
 void packet_sealer::seal_data(byte_span packet, std::uint64_t number, std::uint64_t offset, std::uint8_t flags,
                               random_source& random) {
   assert(packet.size() >= header_size && number != 0);
-  plain_header header{};
-  header[version_at] = seal_version;
-  header[kind_at] = data_kind;
-  header[cipher_at] = static_cast<std::uint8_t>(state_->cipher);
-  header[flags_at] = flags;
-  store_be(&header[sender_at], state_->self);
-  store_be(&header[number_at], number);
-  store_be(&header[offset_at], offset);
-
+  auto header = encode_sealed(data_header{
+      .sender = state_->self, .number = number, .offset = offset, .flags = flags, .cipher = state_->cipher});
   auto* context = state_->context.get();
   const auto payload = packet.subspan(header_size);
+  start_payload(context, header);
+  // Right before the payload, where the sealed header comes later: what is covered is taken at once.
+  put_covered(header, packet.subspan<header_size - covered_header_size, covered_header_size>());
+  const auto covered = packet.subspan(header_size - covered_header_size);
   const bool keyed = state_->keys.is_keyed();
-  start_payload(context, header, keyed ? byte_view{} : payload);
+  cover(context, keyed ? covered.first(covered_header_size) : covered);
   int size = 0;
   if (keyed && !payload.empty()) {
     require(::EVP_CipherUpdate(context, payload.data(), &size, payload.data(), static_cast<int>(payload.size())));
   }
   std::uint8_t end[EVP_MAX_BLOCK_LENGTH];  // both are stream ciphers: nothing is left for it
   require(::EVP_CipherFinal_ex(context, end, &size));
-  require(::EVP_CIPHER_CTX_get_params(context, tag_parameter(&header[payload_tag_at]).data()));
-  seal_header(packet, data_magic, header, state_->keys, random);
+  require(::EVP_CIPHER_CTX_get_params(context, tag_parameter(&header[data_header::tag_at]).data()));
+  seal_header(packet, data_magic, header, state_->nonces.next(state_->keys, random));
 }
 
 void packet_sealer::seal_ping(byte_span packet, ping_header ping, random_source& random) {
   assert(packet.size() >= header_size && ping.number != 0);
-  plain_header header{};
-  header[version_at] = seal_version;
-  header[cipher_at] = ping.newest_version;
-  header[flags_at] = ping.flags;
-  store_be(&header[sender_at], state_->self);
-  store_be(&header[number_at], ping.number);
-  store_be(&header[recipient_at], ping.recipient);
-  if (ping.is_about_path()) encode_path(header, ping);
-  std::visit([&](const auto& body) { encode_body(header, body); }, ping.body);
-  seal_header(packet, ping_magic, header, state_->keys, random);
+  ping.sender = state_->self;
+  seal_header(packet, ping_magic, encode_sealed(ping), state_->nonces.next(state_->keys, random));
 }
 
 // ---- opening
 
-result<sealed_header> open_header(const topic_keys& keys, byte_view packet) {
-  if (packet.size() < header_size) return errc::not_sealed;
-  const auto magic = load_be<std::uint64_t>(packet.data());
-  if (magic != data_magic && magic != ping_magic) return errc::not_sealed;
-  plain_header header;
-  if (!header_cipher::decrypt(keys.header_key().first<header_cipher::key_size>(),
-                              packet.subspan<nonce_at, nonce_size>(), packet.first<magic_size>(),
-                              packet.subspan<sealed_at, sealed_header_size>(), packet.subspan<tag_at, tag_size>(),
-                              header)) {
-    return std::ranges::equal(mark_of(packet), packet.subspan(mark_at, mark_size)) ? errc::other_topic
-                                                                                   : errc::not_sealed;
+void opening_streams::make(const topic_keys& keys, std::span<const byte_view> packets) {
+  assert(packets.size() <= max);
+  is_made_.fill(false);
+  const byte_view* some = nullptr;
+  std::size_t count = 0;
+  for (const auto& packet : packets) {
+    if (!has_magic(packet)) continue;
+    some = &packet;
+    ++count;
   }
-  // First of all: nothing is known of the rest of a later version.
-  if (header[version_at] > seal_version) return errc::unknown_version;
-  if (header[version_at] == 0) return errc::malformed;
-  const bool is_data = magic == data_magic;
-  if (!is_data && header[kind_at] > size_kind) return errc::unknown_type;
-  if (header[kind_at] == 0 || is_data != (header[kind_at] == data_kind)) return errc::malformed;
-  const bool nobody = load_be<sender_id>(&header[sender_at]) == 0;
-  if (nobody || load_be<std::uint64_t>(&header[number_at]) == 0) return errc::malformed;
-  return is_data ? decode_data(header) : decode_ping(header);
+  if (count < 2) return;
+  std::array<const std::uint8_t*, max> nonces;
+  for (std::size_t i = 0; i < max; ++i) {
+    is_made_[i] = i < packets.size() && has_magic(packets[i]);
+    nonces[i] = &(is_made_[i] ? packets[i] : *some)[nonce_at];
+  }
+  make_header_streams(header_key_of(keys), nonces, streams_);
+}
+
+result<sealed_header> open_header(const topic_keys& keys, byte_view packet, const header_stream* made) {
+  if (!has_magic(packet)) return errc::not_sealed;
+  const auto nonce = packet.subspan<nonce_at, nonce_size>();
+  plain_header header;
+  const auto open_with = [&](const header_stream& stream) {
+    return stream.decrypt(packet.first<magic_size>(), packet.subspan<sealed_at, sealed_header_size>(),
+                          packet.subspan<tag_at, tag_size>(), header);
+  };
+  if (!(made != nullptr ? open_with(*made) : open_with(header_stream(header_key_of(keys), nonce)))) {
+    return std::ranges::equal(mark_of(nonce), nonce.last<mark_size>()) ? errc::other_topic : errc::not_sealed;
+  }
+  return decode_sealed(load_be<std::uint64_t>(packet.data()) == data_magic, header);
 }
 
 struct payload_opener::state {
@@ -385,13 +268,17 @@ bool payload_opener::open(byte_view packet, const data_header& header, byte_span
   auto* context = state_->context_of(header.cipher);
   const auto payload = packet.subspan(header_size);
   const bool keyed = state_->keys.is_keyed();
-  start_payload(context, header.opened, keyed ? byte_view{} : payload);
+  start_payload(context, header.opened);
+  std::array<std::uint8_t, covered_header_size> covered;
+  put_covered(header.opened, covered);
+  cover(context, covered);
+  if (!keyed) cover(context, payload);
   int size = 0;
   if (keyed && !payload.empty()) {
     require(::EVP_CipherUpdate(context, out.data(), &size, payload.data(), static_cast<int>(payload.size())));
   }
   std::array<std::uint8_t, tag_size> tag;
-  std::copy_n(&header.opened[payload_tag_at], tag_size, tag.begin());
+  std::copy_n(&header.opened[data_header::tag_at], tag_size, tag.begin());
   require(::EVP_CIPHER_CTX_set_params(context, tag_parameter(tag.data()).data()));
   std::uint8_t end[EVP_MAX_BLOCK_LENGTH];
   if (::EVP_CipherFinal_ex(context, end, &size) != 1) return false;

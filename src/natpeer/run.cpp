@@ -2,7 +2,7 @@
 // says.
 //
 //   stdin        pump_input       ->  peer::on_input        :
-//   the network  pump_network     ->  peer::on_datagram     :  act():  datagrams             -> udp_link
+//   the network  pump_network     ->  peer::on_datagrams    :  act():  datagrams             -> udp_link
 //   coordinator  coordinator_link ->  peer::on_coordinator  :          commands, messages,
 //                                                           :          relayed packets       -> coordinator_link
 //   interfaces   pump_interfaces  ->  peer::on_interfaces   :          output, pump_output   -> stdout
@@ -12,7 +12,7 @@
 //   who watches  progress_        ->  peer::progress        :
 //
 // A byte from stdin goes pump_input, peer::on_input, sender::pump, send_log, outbox, send_datagrams (or relay_queue,
-// coordinator_link::send_waiting); on the other side pump_network (or coordinator_link::converse), peer::on_datagram,
+// coordinator_link::send_waiting); on the other side pump_network (or coordinator_link::converse), peer::on_datagrams,
 // session, stream_inbox, receiver, write_output. Time is read here and in coordinator_link, nowhere else.
 #include "run.hpp"
 
@@ -42,6 +42,7 @@
 #include <exception>
 #include <memory>
 #include <optional>
+#include <span>
 #include <utility>
 #include <vector>
 
@@ -94,6 +95,7 @@ class program {
   awaitable<void> pump_interfaces();
   awaitable<void> pump_aside();
 
+  void take(std::span<const nat::net::datagram_in> batch);
   void act();
   bool write_output();
   bool on_output_written(std::size_t size);
@@ -253,12 +255,22 @@ awaitable<void> program::watch_output() {
   act();
 }
 
+void program::take(std::span<const nat::net::datagram_in> batch) {
+  const auto now = steady_now();
+  const auto wall = wall_now();
+  std::array<nat::peer::incoming, nat::peer::together> some;
+  while (!batch.empty()) {
+    const auto count = std::min(batch.size(), some.size());
+    for (std::size_t i = 0; i < count; ++i) some[i] = {batch[i].from, batch[i].bytes};
+    engine_.on_datagrams(now, wall, std::span(some).first(count));
+    batch = batch.subspan(count);
+  }
+}
+
 awaitable<void> program::pump_network() {
   for (;;) {
     const auto batch = co_await link_.receive();
-    const auto now = steady_now();
-    const auto wall = wall_now();
-    for (const auto& datagram : batch) engine_.on_datagram(now, wall, datagram.from, datagram.bytes);
+    take(batch);
     // Whoever reads stdout is not to wait for what is sent back, which then tells what is written, too.
     if (!write_output()) engine_.flush(steady_now());
     act();

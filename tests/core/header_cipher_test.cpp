@@ -38,7 +38,7 @@ struct message {
 
   sealed ours() const {
     sealed out;
-    header_cipher::encrypt(key, nonce, beside, plain, out.text, out.tag);
+    header_stream(key, nonce).encrypt(beside, plain, out.text, out.tag);
     return out;
   }
 
@@ -52,7 +52,7 @@ struct message {
 
   bool opens(const sealed& in) const {
     std::array<std::uint8_t, sealed_header_size> out{};
-    if (!header_cipher::decrypt(key, nonce, beside, in.text, in.tag, out)) {
+    if (!header_stream(key, nonce).decrypt(beside, in.text, in.tag, out)) {
       EXPECT_TRUE(std::ranges::all_of(out, [](auto byte) { return byte == 0; })) << "nothing is written";
       return false;
     }
@@ -105,9 +105,9 @@ TEST(header_cipher_test, may_work_in_place) {
   const message some(3);
   auto text = some.plain;
   std::array<std::uint8_t, header_cipher::tag_size> tag{};
-  header_cipher::encrypt(some.key, some.nonce, some.beside, text, text, tag);
+  header_stream(some.key, some.nonce).encrypt(some.beside, text, text, tag);
   EXPECT_EQ(text, some.theirs().text);
-  ASSERT_TRUE(header_cipher::decrypt(some.key, some.nonce, some.beside, text, tag, text));
+  ASSERT_TRUE(header_stream(some.key, some.nonce).decrypt(some.beside, text, tag, text));
   EXPECT_EQ(text, some.plain);
 }
 

@@ -35,8 +35,13 @@ void peer_host::keep(const endpoint& from, byte_view bytes) {
 
 void peer_host::take_kept() {
   kept_bytes_ = 0;
-  for (const auto& each : std::exchange(kept_, {})) {
-    engine_->on_datagram(around_.time.now(), now().wall, each.from, each.bytes);
+  const auto taken = std::exchange(kept_, {});
+  std::vector<peer::incoming> together;
+  for (const auto& each : taken) {
+    together.push_back({each.from, each.bytes});
+    if (together.size() < peer::together && &each != &taken.back()) continue;
+    engine_->on_datagrams(around_.time.now(), now().wall, together);
+    together.clear();
   }
   engine_->flush(around_.time.now());
   act();

@@ -11,11 +11,11 @@ import sys
 RANKS = [
     ["bytes", "error", "fifo", "queue_level", "text", "time"],  # words every other file uses
     ["endpoint", "random", "stream_limits", "token_bucket"],
-    ["topic_keys"],
+    ["header_cipher", "topic_keys"],
     # one format or one mechanism each
-    ["ack_runs", "address_tokens", "backoff", "bbr", "coordinator_url", "header_cipher", "join_query",
-     "list_pacer", "note", "outbox", "output_format", "pacer", "relay_meter", "replay_window", "roster", "send_log",
-     "start_gate", "stun", "unproven_allowance", "v2_messages", "wire"],
+    ["ack_runs", "address_tokens", "backoff", "bbr", "coordinator_url", "header_streams", "join_query",
+     "list_pacer", "note", "outbox", "output_format", "pacer", "relay_meter", "replay_window", "roster",
+     "sealed_header", "send_log", "start_gate", "stun", "unproven_allowance", "v2_messages", "wire"],
     ["challenges", "path_mtu", "record_formatter", "relay_frame", "seal", "v2_client"],  # a format within another
     ["topic_roster"],  # rosters of clients
     # one conversation or one table each
