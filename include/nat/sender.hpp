@@ -1,5 +1,8 @@
 // From stdin to the peers: waits until they are there, cuts the input into packets, seals each once into the log, and
 // lets each peer's delivery say what leaves when. Seed peers get each packet once, each at its own pace.
+//
+//   sender.cpp              packets, and to whom they go
+//   sender_left_behind.cpp  who is not waited for, and what becomes of what nobody takes
 #pragma once
 
 #include "nat/input_splitter.hpp"
@@ -38,7 +41,7 @@ class sender {
     std::size_t wait_for = 1;
     std::size_t log_bytes = 64U << 20;
     duration slow_peer = std::chrono::minutes(5);  ///< without progress: it is left behind
-    bool drops_slow_peers = false;                 ///< it is, once the log is full
+    bool drops_slow_peers = false;                 ///< it is, once others wait for it
     std::size_t replay_bytes = 0;                  ///< of the log, beside `log_bytes`, for who comes later
     duration live{};                               ///< what is older is not sent any more; 0: everything is
   };
@@ -115,7 +118,12 @@ class sender {
   static_assert((header_size + sizeof(send_log::record)) * record_eighths <= (8 - record_eighths) * max_payload);
   // Of `--live`: packets of so long are dropped together.
   static constexpr int live_steps = 16;
+  // Who was left behind and comes back to a full log has so long to take some of it, so often.
+  static constexpr duration chance = std::chrono::seconds(2);
+  static constexpr duration chance_spacing = std::chrono::minutes(2);
   bool is_idle();
+  bool is_log_full();
+  static bool stands_still(const session& who);
   void drop_late(time_point now, const surroundings& to);
   void seal_at_once(time_point now, const surroundings& to);
   void choose_recipients(time_point now, const surroundings& to);
@@ -127,9 +135,12 @@ class sender {
   void send_to_seed(time_point now, known_peer& seed, const surroundings& to);
   bool is_too_far_behind(const known_peer& seed) const;
   void make_for_seeds(time_point now, const surroundings& to);
+  void make_without_takers(time_point now, const surroundings& to);
   void look_ahead(const surroundings& to);
   void trim(time_point now, const surroundings& to);
   bool leave_behind(time_point now, const surroundings& to);
+  bool has_chance(time_point now, session& who);
+  bool is_waited_for(time_point now, session& who, bool is_full, bool others_wait);
   void skip(time_point now, session& who, std::uint64_t number, random_source& random);
   deadline return_by(time_point now, const surroundings& to) const;
   void discard(const surroundings& to);
@@ -170,6 +181,7 @@ class sender {
   std::size_t max_payload_ = max_payload;  ///< of what is made next: every path carries it
   bool is_behind_for_seeds_ = false;
   bool has_ours_ = false;
+  bool has_takers_ = false;  ///< of ours, who are waited for
 };
 
 }  // namespace nat

@@ -175,6 +175,7 @@ class session {
   bool is_live = false;           ///< it drops what is late (--live)
   bool missed_beginning = false;  ///< of its stream
   bool was_left_behind = false;   ///< it was too slow for our stream, or away for too long
+  deadline chance_since;          ///< it had time, though it was left behind, to take something of it
   std::uint64_t confirmed = 0;    ///< stream offset up to which it knows that we have written its stream
   bool is_queued = false;         ///< it has something for stdout, and the receiver knows
 

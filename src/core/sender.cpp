@@ -25,27 +25,13 @@ void sender::start_stream(time_point now, session& who, random_source& random) {
   needed_ = std::min(needed_, number);
 }
 
-/// Its stream goes on there, with a gap.
-void sender::skip(time_point now, session& who, std::uint64_t number, random_source& random) {
-  const bool has_moved = who.outgoing()->floor() != who.outgoing()->first();
-  who.start_stream(number, log_.offset_of(number), random.next_u64(), log_.is_inside(number));
-  who.outgoing()->on_progress(now);
-  if (!who.was_left_behind || has_moved) left_behind_.push_back(&who);
-  who.was_left_behind = true;
-}
-
-const session* sender::take_left_behind() {
-  if (left_behind_.empty()) return nullptr;
-  const auto* who = left_behind_.back();
-  left_behind_.pop_back();
-  return who;
-}
-
 /// Asked after every event: where nothing is to be sent it costs nothing, however many peers there are.
 bool sender::is_idle() {
   if (!gate_.is_open()) return true;
   return !is_awaited() && new_payload() == 0 && (end_is_sealed_ || !splitter_.finished());
 }
+
+bool sender::is_log_full() { return !splitter_.front(max_payload_).bytes.empty() && new_payload() == 0; }
 
 /// Of the packet that comes next; 0: there is none, or no room for it.
 std::size_t sender::new_payload() {
@@ -82,7 +68,7 @@ void sender::send(time_point now, std::uint64_t first_new, const surroundings& t
     for (const auto& each : directs_) moved |= send_burst(now, each, to);
   }
   send_relayed(now, to);
-  if (!has_ours_) make_for_seeds(now, to);
+  if (!has_takers_) make_without_takers(now, to);
   send_to_seeds(now, first_new, to);
 }
 
@@ -91,7 +77,7 @@ void sender::send(time_point now, std::uint64_t first_new, const surroundings& t
 void sender::choose_recipients(time_point now, const surroundings& to) {
   directs_.clear();
   relayed_.clear();
-  has_ours_ = false;
+  has_ours_ = has_takers_ = false;
   is_untold_ = false;
   has_seeds_ = to.seeds_too && std::ranges::any_of(to.seeds, [&](const known_peer& seed) {
                  if (seed.is_ours || seed.unreachable) return false;
@@ -107,6 +93,7 @@ void sender::choose_recipients(time_point now, const surroundings& to) {
       skip(now, who, log_.entry(log_.begin()), to.random);
       outgoing = who.outgoing();
     }
+    has_takers_ = has_takers_ || !stands_still(who);
     // While the direct path is in doubt the relay carries: what it lost is sent again there.
     const auto way = who.paths().route(now);
     const bool by_relay = way.relay;
@@ -221,9 +208,25 @@ void sender::make_for_seeds(time_point now, const surroundings& to) {
   }
 }
 
+/// Nobody of ours takes anything: stdin goes on, at the pace of seed peers if there are some. Who takes something again
+/// gets what the log still has.
+void sender::make_without_takers(time_point now, const surroundings& to) {
+  for (bool again = true; again;) {
+    if (has_seeds_) {
+      make_for_seeds(now, to);
+    } else {
+      while (new_payload() != 0 && make_packet(to)) {
+      }
+    }
+    again = live_ == duration{} && is_log_full() && leave_behind(now, to);
+    if (again) trim(now, to);
+    again = again && !is_log_full();
+  }
+}
+
 /// Each gets every packet once, at its own pace. `first`: the first that is new.
 void sender::send_to_seeds(time_point now, std::uint64_t first, const surroundings& to) {
-  is_behind_for_seeds_ = !has_ours_ && new_payload() != 0;  // not even made yet
+  is_behind_for_seeds_ = !has_takers_ && has_seeds_ && new_payload() != 0;  // not even made yet
   for (auto& seed : to.seeds) {
     if (seed.next_data == 0) seed.next_data = first;
     seed.next_data = std::max(seed.next_data, log_.begin());
@@ -273,31 +276,7 @@ void sender::look_ahead(const surroundings& to) {
   };
   for (const auto& each : directs_) look_at(each, is_blocked);
   for (const auto& each : relayed_) look_at(each, waits_for_relay_);
-  if (!has_ours_ && payload != 0 && !is_blocked) wake_ = earliest(wake_, seed_pacer_.next_time());
-}
-
-/// Who gets no further for too long, and so keeps others from going on, does not get what it lacks.
-bool sender::leave_behind(time_point now, const surroundings& to) {
-  const bool is_full = !splitter_.front(max_payload_).bytes.empty() && new_payload() == 0;
-  bool left_some = false;
-  to.ours.for_each([&](session& who) {
-    auto* outgoing = who.outgoing();
-    if (outgoing == nullptr) return;
-    if (outgoing->has_all(log_)) return outgoing->on_progress(now);
-    // Who was left behind and has not moved since is not waited for a second time.
-    const bool stands_still = who.was_left_behind && outgoing->floor() == outgoing->first();
-    const bool is_in_the_way = is_full && outgoing->floor() <= log_.begin() && (drops_slow_peers_ || stands_still);
-    const auto patient_until = outgoing->progress_at() + slow_peer_;
-    if (is_in_the_way || (now >= patient_until && !stands_still)) {
-      // Records stay whole, but one that fills the log would keep it full.
-      const auto start = log_.entry(log_.end());
-      skip(now, who, start > std::max(log_.begin(), outgoing->floor()) ? start : log_.end(), to.random);
-      left_some = true;
-    } else if (!stands_still) {
-      wake_ = earliest(wake_, patient_until);
-    }
-  });
-  return left_some;
+  if (!has_takers_ && has_seeds_ && payload != 0 && !is_blocked) wake_ = earliest(wake_, seed_pacer_.next_time());
 }
 
 /// What everybody has is forgotten, once nothing on its way to the kernel refers to it.
@@ -318,42 +297,6 @@ void sender::trim(time_point now, const surroundings& to) {
   });
   needed_ = std::max(needed, log_.begin());
   log_.trim(needed_);
-}
-
-/// Until when somebody who left without a word may come back for what the log has, or somebody who is listed may be
-/// reached yet.
-deadline sender::return_by(time_point now, const surroundings& to) const {
-  deadline latest;
-  to.ours.for_each_retired([&](const session& who) {
-    const auto until = *who.retired_at + keeps_for_return;
-    const bool may = who.outgoing() != nullptr && !who.said_goodbye && now < until;
-    if (may) latest = std::max(latest.value_or(until), until);
-  });
-  to.ours.for_each([&](const session& who) {
-    const auto until = who.since() + keeps_for_return;
-    if (!who.said_goodbye && now < until) latest = std::max(latest.value_or(until), until);
-  });
-  return latest;
-}
-
-/// What is said while nobody is there reaches nobody; who comes back is to learn that something is missing.
-void sender::discard(const surroundings& to) {
-  if (replay_ != 0) {
-    for (bool made = true; made && to.out.empty();) {
-      made = make_packet(to);
-      needed_ = log_.end();
-      log_.trim(needed_);
-    }
-    return;
-  }
-  if (!to.out.empty()) return;
-  log_.trim(log_.end());
-  for (auto piece = splitter_.front(max_payload_); !piece.bytes.empty(); piece = splitter_.front(max_payload_)) {
-    if (!std::exchange(reaches_nobody_, true)) loss_is_news_ = true;
-    log_.skip(piece.bytes.size(), piece.continues);
-    splitter_.pop();
-  }
-  needed_ = log_.end();
 }
 
 // ---- --live
