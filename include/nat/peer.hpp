@@ -205,6 +205,7 @@ class peer {
   void on_size(const arrival& how, session& who, const ping_header& ping, std::size_t size);
   void on_sealed_data(const arrival& how, const data_header& header, byte_view datagram);
   session* session_of(const arrival& how, const ping_header& ping);
+  bool on_last_words(const arrival& how, const ping_header& ping);
   void remove_session(time_point now, std::string_view name);
   void on_session_changed(time_point now, session& who);
   void write_out(time_point now, const output_source& source, byte_view payload);
@@ -215,6 +216,7 @@ class peer {
   void ask_for_stream(time_point now, session& who);
   void on_acknowledgement(const arrival& how, session& who, const ping_header& ping);
   void on_stream(const arrival& how, session& who, const ping_header& ping);
+  void take_ending(session& who, const ping_header& ping);
   void announce(time_point now, session& who);
   bool tell_stream(time_point now, session& who, std::uint8_t flags);
   void pump(time_point now);
@@ -326,12 +328,13 @@ class peer {
   bool gate_was_open_ = false;
   bool output_is_full_ = false;
   bool input_ended_ = false;
-  bool has_everything_ = false;  ///< with --quit-on-end
-  deadline senders_due_;         ///< when `check_senders` has something to do
-  deadline confirmed_by_;        ///< with --quit-on-end: all is written, and its senders are told until then
-  deadline heard_out_by_;        ///< with --quit-on-eof: when it ends though others have not
-  bool awaits_end_ = false;      ///< with --quit-on-eof: all of stdin is sealed
-  deadline progress_at_;         ///< when some peer last had more of our stream, once stdin has ended
+  bool has_everything_ = false;    ///< with --quit-on-end
+  bool was_sender_heard_ = false;  ///< likewise
+  deadline senders_due_;           ///< when `check_senders` has something to do
+  deadline confirmed_by_;          ///< with --quit-on-end: all is written, and its senders are told until then
+  deadline heard_out_by_;          ///< with --quit-on-eof: when it ends though others have not
+  bool awaits_end_ = false;        ///< with --quit-on-eof: all of stdin is sealed
+  deadline progress_at_;           ///< when some peer last had more of our stream, once stdin has ended
   deadline lonely_at_;
   bool was_lonely_ = false;  ///< `lonely_at_` was set once
   bool said_later_version_ = false;

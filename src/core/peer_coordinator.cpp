@@ -296,7 +296,8 @@ void peer::settle_registration(time_point now) {
   while (const auto event = registration_.next_event()) {
     std::visit([&](const auto& what) { handle(now, what); }, *event);
   }
-  const bool connected = registration_.is_v2() && registration_.is_registered();
+  // Who leaves is connected until the close is answered: the relay takes a last word.
+  const bool connected = registration_.is_v2() && (registration_.is_registered() || registration_.is_leaving());
   if (std::exchange(was_connected_, connected) && !connected) on_disconnected(now);
 }
 

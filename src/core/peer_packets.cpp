@@ -114,7 +114,7 @@ void peer::on_sealed_ping(const arrival& how, const ping_header& ping, std::size
   }
   auto* who = session_of(how, ping);
   if (who == nullptr) {
-    ++counters_.pings_unlisted;
+    if (!on_last_words(how, ping)) ++counters_.pings_unlisted;
     return;
   }
   if (!who->take_number(ping)) {
@@ -149,6 +149,20 @@ void peer::on_sealed_ping(const arrival& how, const ping_header& ping, std::size
   }
   on_session_changed(how.now, *who);
   if (news.became_fresh || news.began_to_accept) on_peers_changed(how.now);
+}
+
+/// Of one that has just left: the coordinator's news of that may overtake what it said before, by the relay above all.
+bool peer::on_last_words(const arrival& how, const ping_header& ping) {
+  auto* who = sessions_.retired_by_sender(how.now, ping.sender);
+  if (who == nullptr || ping.recipient != self_) return false;
+  if (!who->take_number(ping)) {
+    ++counters_.replayed;
+  } else if (std::holds_alternative<ping_header::stream>(ping.body)) {
+    take_ending(*who, ping);
+  } else if (std::holds_alternative<ping_header::acknowledgement>(ping.body)) {
+    on_acknowledgement(how, *who, ping);
+  }
+  return true;
 }
 
 /// A probe that came whole, or the answer to one of ours: it is about the path that it came by.

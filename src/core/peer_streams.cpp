@@ -60,15 +60,20 @@ void peer::ask_for_stream(time_point now, session& who) {
 void peer::on_stream(const arrival& how, session& who, const ping_header& ping) {
   if (ping.sender != who.id() || ping.recipient != self_) return;
   const auto& what = std::get<ping_header::stream>(ping.body);
-  who.said_goodbye |= (ping.flags & ping_stream::leaves) != 0;
-  who.will_end |= (ping.flags & ping_stream::will_end) != 0;
-  who.confirmed = std::max(who.confirmed, what.confirmed);
+  take_ending(who, ping);
   // Who knows that we have all of it asks nothing: an answer would be confirmed again, and so on for ever.
   if (what.first == 0 || (who.is_finished() && what.confirmed >= who.inbox().written())) return;
   receiver_.admit(who, sessions_);
   who.on_stream(how.now, what, ping.flags);
   receiver_.on_arrival(how.now, who);
   sessions_.reschedule(how.now, who);
+}
+
+/// What it says of the end of its stream, and of its own.
+void peer::take_ending(session& who, const ping_header& ping) {
+  who.said_goodbye |= (ping.flags & ping_stream::leaves) != 0;
+  who.will_end |= (ping.flags & ping_stream::will_end) != 0;
+  who.confirmed = std::max(who.confirmed, std::get<ping_header::stream>(ping.body).confirmed);
 }
 
 /// Of its packets that are missing, now or once in a while.
@@ -181,6 +186,7 @@ bool peer::has_heard_out() const {
 
 /// What --quit-on-eof or --quit-on-end promise and could not keep; empty where it could.
 std::string peer::unkept_promise(time_point now) {
+  if (config_.quit_on_end && !was_sender_heard_) return "nobody has sent anything";
   if (config_.quit_on_end && !has_everything_) return "not everybody had ended";
   if (!config_.quit_on_eof) return "";
   const bool is_whole = input_ended_ && sender_.finished();
@@ -194,7 +200,7 @@ std::string peer::unkept_promise(time_point now) {
 void peer::confirm(time_point now, session& who) {
   const auto* outgoing = who.outgoing();
   const bool has_ended = input_ended_ && sender_.finished() && sender_.has_sealed_end();
-  if (has_ended && outgoing->has_all(sender_.log())) tell_stream(now, who, 0);
+  if (has_ended && !who.retired_at && outgoing->has_all(sender_.log())) tell_stream(now, who, 0);
 }
 
 /// With --quit-on-end: whether all senders have ended and all of theirs is written, or somebody's never will be. What
@@ -229,6 +235,7 @@ void peer::check_senders(time_point now) {
   };
   sessions_.for_each(look_at);
   sessions_.for_each_retired(look_at);
+  was_sender_heard_ |= heard;
   if (!broken.empty()) {
     last_words_ = {3, broken};
     return leave(now);

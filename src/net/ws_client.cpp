@@ -2,6 +2,7 @@
 
 #include "nat/fifo.hpp"
 
+#include "client_tls.hpp"
 #include "server_lookup.hpp"
 #include "sockaddr.hpp"
 
@@ -97,22 +98,6 @@ bool is_same_server(const coordinator_url& a, const coordinator_url& b) {
   return a.tls == b.tls && a.host == b.host && a.port == b.port;
 }
 
-/// Demands a certificate for this name or literal address (RFC 9110, 4.3.4). OpenSSL's own check says why it fails;
-/// that of Asio's callback would be told as an unspecified error.
-bool expect_host(::SSL* tls, const std::string& host) {
-  auto* wanted = ::SSL_get0_param(tls);
-  if (ip_address::parse(host)) return ::X509_VERIFY_PARAM_set1_ip_asc(wanted, host.c_str()) == 1;
-  ::X509_VERIFY_PARAM_set_hostflags(wanted, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
-  return ::X509_VERIFY_PARAM_set1_host(wanted, host.data(), host.size()) == 1;
-}
-
-/// Tells the server which name we came for. A literal address is none (RFC 6066, 3).
-void set_server_name(::SSL* tls, std::string& host) {
-  if (ip_address::parse(host)) return;
-  ::SSL_ctrl(tls, SSL_CTRL_SET_TLSEXT_HOSTNAME, TLSEXT_NAMETYPE_host_name,
-             host.data());  // the macro has an old-style cast
-}
-
 }  // namespace
 
 /// What differs between ws and wss, behind one interface.
@@ -133,6 +118,7 @@ struct ws_client::connection {
 
   struct {
     bool close = false;
+    bool close_behind = false;
     bool ping = false;
     std::deque<std::string> texts;
     fifo<std::shared_ptr<const std::vector<std::uint8_t>>> binaries;
@@ -290,7 +276,11 @@ struct ws_client::connection_of final : connection {
       return stream.async_ping({}, [this, self](const error_code& error) { on_written(self, error); });
     }
     const bool text = !waiting.texts.empty();
-    if (!text && waiting.binaries.empty()) return;
+    if (!text && waiting.binaries.empty()) {
+      if (!std::exchange(waiting.close_behind, false)) return;
+      waiting.close = true;
+      return pump(self);
+    }
     writing = true;
     stream.text(text);
     const auto bytes = text ? asio::buffer(waiting.texts.front()) : asio::buffer(*waiting.binaries.front());
@@ -423,6 +413,8 @@ std::size_t ws_client::bytes_waiting() const {
   return connection_ ? connection_->waiting.text_bytes + connection_->waiting.binary_bytes : 0;
 }
 
+bool ws_client::can_send() const { return connection_ && connection_->open && bytes_waiting() < low_water; }
+
 void ws_client::ping() {
   if (!connection_ || !connection_->open) return;
   connection_->waiting.ping = true;
@@ -433,6 +425,13 @@ void ws_client::close() {
   if (!connection_ || !connection_->open) return;
   connection_->open = false;
   connection_->waiting.close = true;
+  connection_->pump(connection_);
+}
+
+void ws_client::close_behind() {
+  if (!connection_ || !connection_->open) return;
+  connection_->open = false;
+  connection_->waiting.close_behind = true;
   connection_->pump(connection_);
 }
 

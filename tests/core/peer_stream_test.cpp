@@ -128,11 +128,56 @@ TEST_F(peer_stream_test, a_sender_does_not_wait_for_who_said_goodbye_and_names_i
   EXPECT_THAT(how->reason, HasSubstr("cat"));
 }
 
+TEST_F(peer_stream_test, last_words_by_the_relay_count_though_the_news_of_the_leaving_overtakes_them) {
+  passes = no_datagrams();
+  add("ben", "203.0.113.2:2222", with(std::nullopt, true));
+  add("ann", "203.0.113.1:1111", with(30s));
+  add("cat", "203.0.113.3:3333");
+  pass(1s);
+  type("ann", "half\n");
+  pass(relay_delay);
+  ASSERT_EQ(read("cat"), "half\n");
+  of("cat").engine->leave(now);
+  serve_all();
+  vanish("cat");
+  pass(100ms);
+  std::uint64_t written = 0;
+  of("ann").engine->sessions().for_each_retired([&](const session& who) {
+    written = who.outgoing()->written();
+    EXPECT_TRUE(who.said_goodbye);
+  });
+  EXPECT_EQ(written, 5U);
+  ASSERT_FALSE(is_leaving("ben"));
+  of("ann").engine->leave(now);
+  serve_all();
+  vanish("ann");
+  pass(100ms);
+  ASSERT_TRUE(is_leaving("ben"));
+  finish("ben");
+  EXPECT_EQ(of("ben").engine->ended()->reason, "it has left before its end: ann");
+}
+
 TEST_F(peer_stream_test, a_sender_that_is_stopped_says_that_it_was_too_early) {
   three_peers(with(30s));
   of("ann").engine->leave(now);
   finish("ann");
   EXPECT_EQ(of("ann").engine->ended()->status, 3);
+}
+
+TEST_F(peer_stream_test, a_receiver_that_is_stopped_says_what_it_has_waited_for) {
+  for (const bool speaks : {false, true}) {
+    add("ann", "203.0.113.1:1111");
+    add("ben", "203.0.113.2:2222", with(std::nullopt, true));
+    pass(1s);
+    if (speaks) type("ann", "hello\n");
+    pass(100ms);
+    of("ben").engine->leave(now);
+    finish("ben");
+    EXPECT_EQ(of("ben").engine->ended()->status, 3);
+    EXPECT_EQ(of("ben").engine->ended()->reason, speaks ? "not everybody had ended" : "nobody has sent anything");
+    vanish("ann");
+    vanish("ben");
+  }
 }
 
 TEST_F(peer_stream_test, a_receiver_ends_well_when_its_senders_have_ended_and_everything_is_written) {
@@ -217,40 +262,6 @@ TEST_F(peer_stream_test, who_is_away_for_a_moment_goes_on_where_it_was) {
   type("ann", "3\n");
   pass(5s);
   EXPECT_EQ(read("cat"), "1\n2\n3\n");
-}
-
-TEST_F(peer_stream_test, a_peer_whose_stdout_stands_still_holds_the_sender_up_and_no_memory_grows) {
-  peer_config small;
-  small.memory = 4U << 20;
-  three_peers(small, small);
-  unread.insert("cat");
-  const auto typed = pour("ann", 20U << 20);
-  EXPECT_LT(typed.size(), 9U << 20) << "what both may keep, and what is on its way";
-  unread.clear();
-  serve_all();
-  pass(1min);
-  EXPECT_EQ(read("ben"), typed);
-  EXPECT_EQ(read("cat"), typed);
-}
-
-TEST_F(peer_stream_test, who_makes_no_progress_for_too_long_is_left_behind_and_both_sides_say_so) {
-  peer_config small;
-  small.memory = 4U << 20;
-  small.slow_peer = 60s;
-  three_peers(small, small);
-  unread.insert("cat");
-  const auto typed = pour("ann", 20U << 20);
-  EXPECT_GE(typed.size(), 20U << 20);
-  pass(10s);
-  EXPECT_EQ(read("ben"), typed);
-  EXPECT_EQ(notes_of("ann", note_kind::left_behind), 1U);
-  unread.clear();
-  serve_all();
-  pass(10s);
-  type("ann", "and on\n");
-  pass(10s);
-  EXPECT_GE(notes_of("cat", note_kind::gap), 1U);
-  EXPECT_THAT(read("cat"), testing::EndsWith("and on\n"));
 }
 
 TEST_F(peer_stream_test, one_sender_can_be_picked_out_of_all) {

@@ -153,6 +153,31 @@ TEST_F(ws_client_sending_test, a_close_goes_before_everything_that_waits) {
   EXPECT_EQ(loop.finish(std::move(end)), "closed 1000 ");
 }
 
+TEST_F(ws_client_sending_test, a_close_behind_everything_comes_last_and_nothing_more_is_taken) {
+  for (const bool waits : {true, false}) {
+    SCOPED_TRACE(waits);
+    join({}, "");
+    auto end = loop.start(next(*client));
+    std::vector<frame> expected;
+    if (waits) {
+      client->send_text("t1");
+      client->send_text("t2");
+      client->send_binary(binary("b1"));
+      client->send_binary(binary("b2"));
+      expected = {{opcodes::text, "t1"}, {opcodes::text, "t2"}, {opcodes::binary, "b1"}, {opcodes::binary, "b2"}};
+    }
+    expected.emplace_back(opcodes::close, "\x03\xe8");
+    client->close_behind();
+    client->send_text("too late");
+    EXPECT_FALSE(client->send_binary(binary("too late")));
+    EXPECT_FALSE(client->can_send());
+    for (const auto& each : expected) EXPECT_EQ(loop.finish(peer->read_frame()), each);
+    loop.finish(peer->write(server_frame(opcodes::close, "\x03\xe8")));
+    peer.reset();
+    EXPECT_EQ(loop.finish(std::move(end)), "closed 1000 ");
+  }
+}
+
 TEST_F(ws_client_sending_test, nothing_is_taken_before_the_upgrade) {
   client = make_client();
   client->send_text("early");

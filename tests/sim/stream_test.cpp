@@ -107,6 +107,32 @@ TEST(streams, a_peer_that_is_stopped_goes_on_with_what_the_kernel_kept) {
   EXPECT_THAT(pair.run.check().failures(), IsEmpty());
 }
 
+TEST(streams, a_goodbye_goes_by_the_relay_behind_what_is_under_way) {
+  world run(1, 1s);
+  stream_user sender(run.around(), "sender", output_mode::raw, {"sender"});
+  stream_user reader(run.around(), "reader", output_mode::text, {"sender"});
+  auto& here = run.net().add_host(run.net().open());
+  auto& there = run.net().add_host(run.net().open());
+  here.block_datagrams(true);
+  there.block_datagrams(true);
+  auto& sends = run.add_peer(here, "t", "sender", {.wait_for = 1, .quit_on_eof = 5s});
+  auto& reads = run.add_peer(there, "t", "reader", {.output = output_mode::text, .quit_on_end = true});
+  sends.use(sender);
+  reads.use(reader);
+  chance random(1);
+  sender.speak(random_speech(random, input_mode::bytes, alphabet::printable, 20'000'000), {});
+  sends.start();
+  reads.start();
+  run.time().run_for(10s);
+  ASSERT_FALSE(sender.ended());
+  ASSERT_FALSE(reader.heard_of("sender").payload.empty());
+  sends.leave();
+  run.time().run_for(2s);
+  ASSERT_TRUE(sender.ended());
+  ASSERT_TRUE(reader.ended()) << "it knows that nothing more comes";
+  EXPECT_EQ(reader.ended()->reason, "it has left before its end: sender");
+}
+
 TEST(streams, the_same_seed_gives_the_same_run) {
   EXPECT_EQ(run_stream(3, nullptr, true).all.trace_checksum, run_stream(3, nullptr, true).all.trace_checksum);
   EXPECT_NE(run_stream(3, nullptr, true).all.trace_checksum, run_stream(4, nullptr, true).all.trace_checksum);

@@ -24,6 +24,7 @@ peer_host& world::add_peer(host& machine, const std::string& topic, const std::s
                            .input = options.input,
                            .output = options.output,
                            .quit_on_eof = options.quit_on_eof,
+                           .quit_on_end = options.quit_on_end,
                            .seed_rate = options.seed_rate,
                            .memory = options.memory};
   const std::size_t usual = coordinator_.knows_v2() ? 0 : contact_book::most_data;

@@ -51,6 +51,7 @@ struct peer_options {
   output_mode output = output_mode::text;
   std::size_t wait_for = 0;
   std::optional<duration> quit_on_eof;
+  bool quit_on_end = false;
   std::size_t memory = peer_config{}.memory;  ///< bytes
 };
 

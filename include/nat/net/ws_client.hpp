@@ -101,16 +101,19 @@ class ws_client {
   boost::asio::awaitable<std::variant<ws_text, ws_binary, ws_closed>> next();
 
   // What is sent goes one after the other: a close before a ping, a ping before texts, texts before binary messages,
-  // each kind in order. After `close`, and before `join` has succeeded, nothing more is taken.
+  // each kind in order. After `close` or `close_behind`, and before `join` has succeeded, nothing more is taken.
   void send_text(std::string message);
   /// False: dropped, as there is too much waiting.
   bool send_binary(std::shared_ptr<const std::vector<std::uint8_t>> message);
   /// Texts and binary messages that the kernel has not taken.
   std::size_t bytes_waiting() const;
-  bool can_send() const { return bytes_waiting() < low_water; }
+  /// Whether a message would be sent, and soon.
+  bool can_send() const;
   void ping();
   /// Sends a close frame with 1000; `next` then ends with `ws_closed`.
   void close();
+  /// The same, behind everything that waits.
+  void close_behind();
   /// Closes the socket as it is. Whatever waits ends with an error.
   void abandon();
   bool is_abandoned() const { return abandoned_; }
