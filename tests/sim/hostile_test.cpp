@@ -23,7 +23,7 @@ TEST_P(hostile_clients, get_a_victim_no_more_than_the_allowance_from_each_peer) 
   auto chosen = all_hostile_cases(40)[GetParam()];
   chosen.clients = std::max<std::size_t>(chosen.clients, 10);
   chosen.time = 75s;
-  const auto row = run_hostile(2, chosen);
+  const auto row = run_hostile(6, chosen);
   EXPECT_THAT(row.failures, IsEmpty()) << chosen.name;
   EXPECT_GT(row.in_all.pings, 0U);
 }
