@@ -54,6 +54,7 @@ std::string reworded(const CLI::ParseError& error) {
     const auto option = told.substr(0, told.find(": 1 required "));
     if (option.size() < told.size() && told.ends_with(" missing")) return option + ": its value is missing";
   }
+  if (const auto option = between("", told, ": is empty")) return *option + " is empty";
   return told;
 }
 

@@ -237,7 +237,9 @@ CLI::Option* add(CLI::App& app, const std::string& name, Value& value, const std
   auto variable = "NATPEER_" + name.substr(2);
   std::ranges::transform(variable, variable.begin(),
                          [](char c) { return c == '-' ? '_' : static_cast<char>(std::toupper(c)); });
-  return app.add_option(name, value, meaning)->option_text(type)->envname(variable);
+  return app.add_option(name, value, meaning)->option_text(type)->envname(variable)->check([](const std::string& text) {
+    return text.empty() ? std::string("is empty") : std::string();
+  });
 }
 
 }  // namespace

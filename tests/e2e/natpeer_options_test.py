@@ -43,6 +43,9 @@ class NatpeerUsageTest(ProgramTest):
                               (["--topic", "t", "--memory", "64m"], "from 4M to 4G, such as 64M: bytes, or with k, M or G"),
                               (["--topic", "t", "--live", "1s", "--slow-peer", "wait"], "does not go with --slow-peer"),
                               (["--topic", "t", "--name", "n", "--from", "n"], '--from: "n" is our own name'),
+                              (["--topic", "t", "--from", ""], "--from is empty"),
+                              (["--topic", "t", "--key-file", ""], "--key-file is empty"),
+                              (["--topic", "t", "--live="], "--live: its value is missing"),
                               (["--config", bogus], "the config file has bogus, which is no option"),
                               (["--config", endless], "the config file has aaa"),
                               (["--config", section], "the config file has a section [x]")):
