@@ -150,6 +150,8 @@ class peer {
   std::optional<coordinator_command> next_command();
   /// A text message for the coordinator. To be asked after the datagrams are sent.
   std::optional<std::string> next_message();
+  /// A binary message for the coordinator, which leaves before the connection is closed.
+  std::optional<relay_queue::frame> next_last_word() { return relay_.next_ping(); }
   /// A binary message for the coordinator, as long as the connection takes some.
   std::optional<relay_queue::frame> next_relayed(time_point now);
   /// What `coordinator_command::join` and `join_v2` register.
@@ -215,6 +217,7 @@ class peer {
   void acknowledge(time_point now, session& who);
   void ask_for_stream(time_point now, session& who);
   void on_acknowledgement(const arrival& how, session& who, const ping_header& ping);
+  void note_written(time_point now, session& who, const ping_header& ping);
   void on_stream(const arrival& how, session& who, const ping_header& ping);
   void take_ending(session& who, const ping_header& ping);
   void announce(time_point now, session& who);

@@ -31,6 +31,8 @@ class relay_queue {
   /// A PING for this client; false: there is no room.
   bool push_ping(peer_id to, byte_view packet);
   std::optional<frame> next();
+  /// PINGs alone.
+  std::optional<frame> next_ping();
   void clear();
 
   bool empty() const { return frames_.empty() && pings_.empty(); }

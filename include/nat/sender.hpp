@@ -118,9 +118,6 @@ class sender {
   static_assert((header_size + sizeof(send_log::record)) * record_eighths <= (8 - record_eighths) * max_payload);
   // Of `--live`: packets of so long are dropped together.
   static constexpr int live_steps = 16;
-  // Who was left behind and comes back to a full log has so long to take some of it, so often.
-  static constexpr duration chance = std::chrono::seconds(2);
-  static constexpr duration chance_spacing = std::chrono::minutes(2);
   bool is_idle();
   bool is_log_full();
   static bool stands_still(const session& who);
@@ -139,8 +136,8 @@ class sender {
   void look_ahead(const surroundings& to);
   void trim(time_point now, const surroundings& to);
   bool leave_behind(time_point now, const surroundings& to);
-  bool has_chance(time_point now, session& who);
-  bool is_waited_for(time_point now, session& who, bool is_full, bool others_wait);
+  bool others_wait(time_point now, const surroundings& to) const;
+  bool is_waited_for(time_point now, const session& who, bool is_full, bool is_dropped);
   void skip(time_point now, session& who, std::uint64_t number, random_source& random);
   deadline return_by(time_point now, const surroundings& to) const;
   void discard(const surroundings& to);
@@ -182,6 +179,7 @@ class sender {
   bool is_behind_for_seeds_ = false;
   bool has_ours_ = false;
   bool has_takers_ = false;  ///< of ours, who are waited for
+  bool seeds_lead_ = false;  ///< what seed peers may have is made, whether ours take it or not
 };
 
 }  // namespace nat

@@ -170,14 +170,15 @@ class session {
   std::uint8_t told_obstacle = 0;
   std::uint64_t payloads = 0;  ///< received
   std::uint64_t payload_bytes = 0;
-  bool said_goodbye = false;      ///< it will not come back
-  bool will_end = false;          ///< it sends until it has no more (--quit-on-eof)
-  bool is_live = false;           ///< it drops what is late (--live)
-  bool missed_beginning = false;  ///< of its stream
-  bool was_left_behind = false;   ///< it was too slow for our stream, or away for too long
-  deadline chance_since;          ///< it had time, though it was left behind, to take something of it
-  std::uint64_t confirmed = 0;    ///< stream offset up to which it knows that we have written its stream
-  bool is_queued = false;         ///< it has something for stdout, and the receiver knows
+  bool said_goodbye = false;        ///< it will not come back
+  bool will_end = false;            ///< it sends until it has no more (--quit-on-eof)
+  bool is_live = false;             ///< it drops what is late (--live)
+  bool missed_beginning = false;    ///< of its stream
+  bool was_left_behind = false;     ///< it was too slow for our stream, or away for too long
+  bool takes_again = false;         ///< since then it has written something, if only of what it had before
+  std::uint64_t written_there = 0;  ///< stream offset, the highest that it has told
+  std::uint64_t confirmed = 0;      ///< stream offset up to which it knows that we have written its stream
+  bool is_queued = false;           ///< it has something for stdout, and the receiver knows
 
   // For the table that it is in.
   std::uint64_t serial = 0;  ///< an order that is the same in each run

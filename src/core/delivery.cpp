@@ -290,7 +290,8 @@ std::optional<duration> delivery::sample_of(time_point now, const ping_acknowled
 bool delivery::on_written(const ping_acknowledgement& ack, const send_log& log) {
   const auto before = std::pair(written_, floor_);
   written_ = std::max(written_, std::min(ack.limit - ack.unwritten, log.end_offset()));
-  floor_ = std::max(floor_, std::min(log.begin(), base_));
+  // Who has left may have written less than the log still has.
+  if (log.begin_offset() <= written_) floor_ = std::max(floor_, std::min(log.begin(), base_));
   while (floor_ < base_ && log.holds(floor_) && log.at(floor_).end_offset() <= written_) ++floor_;
   return before != std::pair(written_, floor_);
 }

@@ -109,10 +109,22 @@ void peer::announce(time_point now, session& who) {
   if (config_.quit_on_eof && outgoing != nullptr && outgoing->wants_to_tell(now)) tell_stream(now, who, 0);
 }
 
+/// Who was left behind and writes again, be it what it had before the gap, is waited for again.
+void peer::note_written(time_point now, session& who, const ping_header& ping) {
+  const auto& ack = std::get<ping_header::acknowledgement>(ping.body);
+  if ((ping.flags & ping_acknowledgement::unknown) != 0 || ack.unwritten > ack.limit) return;
+  const auto written = ack.limit - ack.unwritten;
+  if (written <= std::exchange(who.written_there, std::max(who.written_there, written))) return;
+  if (!who.was_left_behind) return;
+  who.takes_again = true;
+  who.outgoing()->on_progress(now);
+}
+
 void peer::on_acknowledgement(const arrival& how, session& who, const ping_header& ping) {
   auto* outgoing = who.outgoing();
   if (ping.sender != who.id() || ping.recipient != self_ || outgoing == nullptr) return;
   const auto& ack = std::get<ping_header::acknowledgement>(ping.body);
+  note_written(how.now, who, ping);
   const auto news = outgoing->on_ack(how.now, ping.number, ack, ping.flags, sender_.log());
   if (news.progress) progress_at_ = how.now;
   confirm(how.now, who);

@@ -37,8 +37,12 @@ bool relay_queue::push_ping(peer_id to, byte_view packet) {
   return true;
 }
 
+std::optional<relay_queue::frame> relay_queue::next_ping() {
+  return pings_.empty() ? std::nullopt : std::optional(pings_.take_front());
+}
+
 std::optional<relay_queue::frame> relay_queue::next() {
-  if (!pings_.empty()) return pings_.take_front();
+  if (!pings_.empty()) return next_ping();
   if (frames_.empty()) return std::nullopt;
   auto front = frames_.take_front();
   bytes_ -= front->size();

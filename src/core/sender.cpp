@@ -68,7 +68,7 @@ void sender::send(time_point now, std::uint64_t first_new, const surroundings& t
     for (const auto& each : directs_) moved |= send_burst(now, each, to);
   }
   send_relayed(now, to);
-  if (!has_takers_) make_without_takers(now, to);
+  if (!has_takers_ || seeds_lead_) make_without_takers(now, to);
   send_to_seeds(now, first_new, to);
 }
 
@@ -111,6 +111,7 @@ void sender::choose_recipients(time_point now, const surroundings& to) {
     is_untold_ = is_untold_ || !is_told;
     if (is_told) (by_relay ? relayed_ : directs_).push_back({&who, outgoing, via->at, via});
   });
+  seeds_lead_ = has_seeds_ && (!has_takers_ || drops_slow_peers_);
   max_payload_ = (has_ours_ ? carried : max_datagram) - header_size;
 }
 
@@ -208,11 +209,14 @@ void sender::make_for_seeds(time_point now, const surroundings& to) {
   }
 }
 
-/// Nobody of ours takes anything: stdin goes on, at the pace of seed peers if there are some. Who takes something again
+/// Nobody of ours is waited for: stdin goes on, at the pace of seed peers if there are some. Who takes something again
 /// gets what the log still has.
 void sender::make_without_takers(time_point now, const surroundings& to) {
+  const auto until = has_seeds_ || live_ != duration{} ? std::nullopt : return_by(now, to);
+  wake_ = earliest(wake_, until);
+  if (until) return;
   for (bool again = true; again;) {
-    if (has_seeds_) {
+    if (seeds_lead_) {
       make_for_seeds(now, to);
     } else {
       while (new_payload() != 0 && make_packet(to)) {
@@ -226,7 +230,7 @@ void sender::make_without_takers(time_point now, const surroundings& to) {
 
 /// Each gets every packet once, at its own pace. `first`: the first that is new.
 void sender::send_to_seeds(time_point now, std::uint64_t first, const surroundings& to) {
-  is_behind_for_seeds_ = !has_takers_ && has_seeds_ && new_payload() != 0;  // not even made yet
+  is_behind_for_seeds_ = seeds_lead_ && new_payload() != 0;  // not even made yet
   for (auto& seed : to.seeds) {
     if (seed.next_data == 0) seed.next_data = first;
     seed.next_data = std::max(seed.next_data, log_.begin());
@@ -276,7 +280,7 @@ void sender::look_ahead(const surroundings& to) {
   };
   for (const auto& each : directs_) look_at(each, is_blocked);
   for (const auto& each : relayed_) look_at(each, waits_for_relay_);
-  if (!has_takers_ && has_seeds_ && payload != 0 && !is_blocked) wake_ = earliest(wake_, seed_pacer_.next_time());
+  if (seeds_lead_ && payload != 0 && !is_blocked) wake_ = earliest(wake_, seed_pacer_.next_time());
 }
 
 /// What everybody has is forgotten, once nothing on its way to the kernel refers to it.

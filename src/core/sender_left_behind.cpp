@@ -7,27 +7,30 @@
 
 namespace nat {
 
-/// It was left behind, and has taken nothing since: it is not waited for.
+/// It was left behind, and takes nothing: it is not waited for.
 bool sender::stands_still(const session& who) {
-  return who.was_left_behind && who.outgoing()->floor() == who.outgoing()->first();
+  return who.was_left_behind && !who.takes_again && who.outgoing()->floor() == who.outgoing()->first();
 }
 
-/// Who stands still and can be reached has a moment, now and then, to take something before it is skipped again.
-bool sender::has_chance(time_point now, session& who) {
-  if (!who.outgoing()->has_path()) return false;
-  if (!who.chance_since || now >= *who.chance_since + chance_spacing) who.chance_since = now;
-  const auto until = *who.chance_since + chance;
-  if (now >= until) return false;
-  wake_ = earliest(wake_, until);
-  return true;
+/// Whether somebody has all that there is, and gets no more because another has not. Nobody waits for itself.
+bool sender::others_wait(time_point now, const surroundings& to) const {
+  bool waits = to.seeds_too && std::ranges::any_of(to.seeds, [&](const known_peer& seed) {
+                 return !seed.is_ours && !seed.unreachable && seed.has_consent(now) && seed.next_data == log_.end();
+               });
+  to.ours.for_each([&](const session& who) {
+    const auto* outgoing = who.outgoing();
+    waits |= outgoing != nullptr && outgoing->received() == log_.end() && outgoing->floor() > log_.begin() &&
+             !stands_still(who);
+  });
+  return waits;
 }
 
-/// `is_full`: the log. `others_wait`: for room in it, and who is in the way shall be dropped then.
-bool sender::is_waited_for(time_point now, session& who, bool is_full, bool others_wait) {
+/// `is_full`: the log. `is_dropped`: who is in the way then.
+bool sender::is_waited_for(time_point now, const session& who, bool is_full, bool is_dropped) {
   const bool is_in_the_way = is_full && who.outgoing()->floor() <= log_.begin();
-  if (stands_still(who)) return !is_in_the_way || has_chance(now, who);
+  if (stands_still(who)) return !is_in_the_way;
   const auto patient_until = who.outgoing()->progress_at() + slow_peer_;
-  if (now >= patient_until || (is_in_the_way && others_wait)) return false;
+  if (now >= patient_until || (is_in_the_way && is_dropped)) return false;
   wake_ = earliest(wake_, patient_until);
   return true;
 }
@@ -36,19 +39,13 @@ bool sender::is_waited_for(time_point now, session& who, bool is_full, bool othe
 /// somebody.
 bool sender::leave_behind(time_point now, const surroundings& to) {
   const bool is_full = is_log_full();
-  bool others_wait = false;
-  if (is_full && drops_slow_peers_) {
-    to.ours.for_each([&](const session& who) {
-      const auto* outgoing = who.outgoing();
-      others_wait |= outgoing != nullptr && outgoing->received() == log_.end() && !stands_still(who);
-    });
-  }
+  const bool is_dropped = is_full && drops_slow_peers_ && others_wait(now, to);
   bool left_some = false;
   to.ours.for_each([&](session& who) {
     auto* outgoing = who.outgoing();
     if (outgoing == nullptr) return;
     if (outgoing->has_all(log_)) return outgoing->on_progress(now);
-    if (is_waited_for(now, who, is_full, others_wait)) return;
+    if (is_waited_for(now, who, is_full, is_dropped)) return;
     // Records stay whole, but one that fills the log would keep it full.
     const auto start = log_.entry(log_.end());
     skip(now, who, start > std::max(log_.begin(), outgoing->floor()) ? start : log_.end(), to.random);
@@ -59,11 +56,15 @@ bool sender::leave_behind(time_point now, const surroundings& to) {
 
 /// Its stream goes on there, with a gap.
 void sender::skip(time_point now, session& who, std::uint64_t number, random_source& random) {
-  const bool has_moved = who.outgoing()->floor() != who.outgoing()->first();
-  who.start_stream(number, log_.offset_of(number), random.next_u64(), log_.is_inside(number));
+  if (stands_still(who)) {  // what it takes, and what its path carries, is as unknown as it was
+    who.outgoing()->skip_to(number, log_.offset_of(number), log_.is_inside(number));
+  } else {
+    who.start_stream(number, log_.offset_of(number), random.next_u64(), log_.is_inside(number));
+    left_behind_.push_back(&who);
+  }
   who.outgoing()->on_progress(now);
-  if (!who.was_left_behind || has_moved) left_behind_.push_back(&who);
   who.was_left_behind = true;
+  who.takes_again = false;
 }
 
 const session* sender::take_left_behind() {
@@ -74,16 +75,17 @@ const session* sender::take_left_behind() {
 }
 
 /// Until when somebody who left without a word may come back for what the log has, or somebody who is listed may be
-/// reached yet.
+/// reached yet. Not who stands still.
 deadline sender::return_by(time_point now, const surroundings& to) const {
   deadline latest;
   to.ours.for_each_retired([&](const session& who) {
     const auto until = *who.retired_at + keeps_for_return;
-    const bool may = who.outgoing() != nullptr && !who.said_goodbye && now < until;
+    const bool may = who.outgoing() != nullptr && !stands_still(who) && !who.said_goodbye && now < until;
     if (may) latest = std::max(latest.value_or(until), until);
   });
   to.ours.for_each([&](const session& who) {
     const auto until = who.since() + keeps_for_return;
+    if (who.outgoing() != nullptr && stands_still(who)) return;
     if (!who.said_goodbye && now < until) latest = std::max(latest.value_or(until), until);
   });
   return latest;

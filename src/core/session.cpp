@@ -142,8 +142,8 @@ void session::adopt(time_point now, sender_id id) {
   inbox_ = stream_inbox(stream_inbox::least_window);
   told_lost_ = lost_ = 0;
   gap_due_.reset();
-  is_queued = will_end = is_live = said_goodbye = missed_beginning = was_left_behind = false;
-  confirmed = 0;
+  is_queued = will_end = is_live = said_goodbye = missed_beginning = was_left_behind = takes_again = false;
+  confirmed = written_there = 0;
   data_floor_ = 0;
 }
 

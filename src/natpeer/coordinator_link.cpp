@@ -120,9 +120,7 @@ void coordinator_link::obey(coordinator_command command) {
     case coordinator_command::ping: return client_->ping();
     case coordinator_command::close:
       // Behind what the engine has said last: a goodbye to peers that only the relay reaches.
-      while (auto frame = engine_.next_relayed(nat::net::steady_now())) {
-        if (!client_->send_binary(std::move(*frame))) break;
-      }
+      while (auto frame = engine_.next_last_word()) client_->send_binary(std::move(*frame));
       return client_->close_behind();
     case coordinator_command::abandon:
       if (client_) client_->abandon();

@@ -15,6 +15,13 @@ class peer_stream_slow_test : public peer_stream_test {
     out.drops_slow_peers = drops;
     return out;
   }
+  /// A PING of the seed protocol.
+  static std::vector<std::uint8_t> noise() {
+    std::vector<std::uint8_t> out(header_size);
+    plain_random random;
+    encode_header(out, packet_kind::ping, random);
+    return out;
+  }
   void two_peers(const peer_config& sender) {
     add("ann", "203.0.113.1:1111", sender);
     add("ben", "203.0.113.2:2222", small());
@@ -76,7 +83,7 @@ TEST_F(peer_stream_slow_test, stdin_goes_on_where_the_only_peer_was_left_behind)
   EXPECT_GT(heard.size() - same, 7U);
 }
 
-TEST_F(peer_stream_slow_test, who_comes_back_to_a_sender_that_says_much_has_a_moment_to_take_some) {
+TEST_F(peer_stream_slow_test, who_comes_back_to_a_sender_that_says_much_is_waited_for_again) {
   two_peers(small(10s));
   type("ann", "before\n");
   pass(1s);
@@ -85,46 +92,149 @@ TEST_F(peer_stream_slow_test, who_comes_back_to_a_sender_that_says_much_has_a_mo
   relay_works = false;
   pour("ann", 40U << 20);
   ASSERT_EQ(notes_of("ann", note_kind::left_behind), 1U);
-  pass(3min);  // its last moment is long over
   passes = everything();
   relay_works = true;
   while (!session_with("ann", "ben")->outgoing()->has_path()) pass(100ms);
-  const auto typed = pour("ann", 40U << 20);
-  EXPECT_GE(typed.size(), 40U << 20);
+  std::string typed;
+  while (typed.size() < 60U << 20) {  // nothing is read at first, however much there is
+    typed += pour("ann", 200'000);
+    pass(5ms);
+  }
   pass(10s);
   const auto heard = read("ben");
-  ASSERT_GT(heard.size(), 30U << 20) << "it is waited for again";
+  ASSERT_GT(heard.size(), 30U << 20);
   EXPECT_TRUE(typed.ends_with(heard.substr(heard.size() - (20U << 20))));
 }
 
-TEST_F(peer_stream_slow_test, nobody_is_dropped_whom_no_other_waits_for) {
-  two_peers(small(std::chrono::minutes(30), true));
+TEST_F(peer_stream_slow_test, who_reads_again_what_came_before_the_gap_is_waited_for) {
+  add("ann", "203.0.113.1:1111", small(10s));
+  add("ben", "203.0.113.2:2222");
+  pass(1s);
+  auto typed = pour("ann", 60U << 20);
+  pass(1s);
+  ASSERT_TRUE(read("ben") == typed) << "and its window has grown";
   unread.insert("ben");
-  const auto typed = pour("ann", 20U << 20);
-  EXPECT_LT(typed.size(), 9U << 20) << "what both may keep, and what is on its way";
-  EXPECT_EQ(notes_of("ann", note_kind::left_behind), 0U);
-  unread.clear();
-  serve_all();
-  pass(1min);
-  EXPECT_TRUE(read("ben") == typed);
+  typed = pour("ann", 60U << 20);
+  ASSERT_EQ(notes_of("ann", note_kind::left_behind), 1U);
+  auto& ben = *of("ben").engine;
+  std::string heard;
+  const auto read_some = [&] {
+    std::vector<std::uint8_t> some;
+    ben.next_output(some);
+    ben.on_output_written(now, some.size());
+    heard += as_text(some);
+  };
+  for (int i = 0; i < 20; ++i) {
+    read_some();
+    pass(100ms);
+  }
+  const auto size = typed.size();
+  while (typed.size() < size + (20U << 20)) {  // ten times as much as is read
+    if (of("ann").engine->wants_input()) {
+      const auto more = "more " + std::to_string(typed.size()) + std::string(250'000, '.') + '\n';
+      for (auto rest = as_bytes(more); !rest.empty(); rest = rest.subspan(std::min<std::size_t>(50'000, rest.size()))) {
+        of("ann").engine->on_input(now, rest.first(std::min<std::size_t>(50'000, rest.size())));
+      }
+      typed += more;
+    }
+    read_some();
+    pass(10ms);
+  }
+  while (ben.has_output()) {
+    read_some();
+    pass(10ms);
+  }
+  pass(1s);
+  read_some();
+  EXPECT_TRUE(typed.ends_with(heard.substr(heard.size() - (20U << 20)))) << "nothing is lost since it reads";
 }
 
-TEST_F(peer_stream_slow_test, whom_others_wait_for_is_dropped) {
+TEST_F(peer_stream_slow_test, who_takes_nothing_is_not_sent_more_and_more) {
+  two_peers(small(10s));
+  unread.insert("ben");
+  pour("ann", 20U << 20);
+  ASSERT_EQ(notes_of("ann", note_kind::left_behind), 1U);
+  pass(1s);
+  trace.clear();
+  pour("ann", 100U << 20);
+  EXPECT_LT(std::ranges::count_if(trace, &seen_packet::is_data), 20);
+}
+
+TEST_F(peer_stream_slow_test, who_stands_still_does_not_take_the_time_that_a_newcomer_has) {
+  two_peers(small(10s));
+  unread.insert("ben");
+  pour("ann", 20U << 20);
+  ASSERT_EQ(notes_of("ann", note_kind::left_behind), 1U);
+  passes = [&](const seen_packet& each) {
+    return !each.relayed && each.sender != "cat" && each.to.ip != ip("203.0.113.3");
+  };
+  add("cat", "203.0.113.3:3333");
+  pass(1s);
+  auto typed = pour("ann", 1'000);
+  passes = everything();
+  while (typed.size() < 5U << 20) typed += pour("ann", 10'000);
+  pass(5s);
+  EXPECT_TRUE(read("cat") == typed);
+}
+
+TEST_F(peer_stream_slow_test, nobody_is_dropped_whom_no_other_waits_for) {
+  for (const bool two : {false, true}) {
+    add("ann", "203.0.113.1:1111", small(std::chrono::minutes(30), true));
+    add("ben", "203.0.113.2:2222");
+    if (two) add("cat", "203.0.113.3:3333");
+    pass(1s);
+    auto typed = pour("ann", 60U << 20);
+    pass(1s);
+    ASSERT_TRUE(read("ben") == typed) << "and its window has grown";
+    unread = {"ben", "cat"};
+    const auto more = pour("ann", 20U << 20);
+    EXPECT_LT(more.size(), 9U << 20) << "what ann may keep, and what is on its way";
+    EXPECT_GT(of("ann").engine->log().held_bytes() + 2 * max_datagram, of("ann").engine->log().max_bytes());
+    EXPECT_EQ(notes_of("ann", note_kind::left_behind), 0U);
+    unread.clear();
+    serve_all();
+    pass(1min);
+    EXPECT_TRUE(read("ben") == more);
+    for (const auto* name : {"ann", "ben"}) vanish(name);
+    if (two) vanish("cat");
+  }
+}
+
+TEST_F(peer_stream_slow_test, whom_others_wait_for_is_dropped_at_once) {
   three_peers(small(std::chrono::minutes(30), true), small());
   unread.insert("cat");
-  const auto typed = pour("ann", 40U << 20);
-  EXPECT_GE(typed.size(), 40U << 20);
+  const auto begin = now;
+  const auto typed = pour("ann", 60U << 20);
+  EXPECT_GE(typed.size(), 60U << 20);
+  EXPECT_LT(now - begin, 10s);
   pass(10s);
   EXPECT_TRUE(read("ben") == typed) << "who keeps up lacks nothing";
+  EXPECT_GE(notes_of("ann", note_kind::left_behind), 1U);
+}
+
+TEST_F(peer_stream_slow_test, who_is_in_the_way_of_a_seed_peer_is_dropped) {
+  two_peers(small(std::chrono::minutes(30), true));
+  add_seed("sid", "203.0.113.9:9999");
+  unread.insert("ben");
+  const auto typed_for = [&](int seconds) {
+    std::size_t typed = 0;
+    for (int i = 0; i < 10 * seconds; ++i) {
+      of("ann").engine->on_datagram(now, wall, of("sid").address, noise());
+      for (; of("ann").engine->wants_input(); typed += 50'000) {
+        of("ann").engine->on_input(now, as_bytes(std::string(49'999, 'x') + '\n'));
+      }
+      pass(100ms);
+    }
+    return typed;
+  };
+  typed_for(30);
+  EXPECT_GE(typed_for(30), 10'000'000U);
   EXPECT_GE(notes_of("ann", note_kind::left_behind), 1U);
 }
 
 TEST_F(peer_stream_slow_test, a_seed_peer_goes_on_where_the_only_peer_of_ours_was_left_behind) {
   two_peers(small(10s));
   add_seed("sid", "203.0.113.9:9999");
-  std::vector<std::uint8_t> noise(header_size);
-  plain_random random;
-  encode_header(noise, packet_kind::ping, random);
   passes = [](const seen_packet&) { return false; };
   relay_works = false;
   const auto to_seed = [&] {
@@ -133,7 +243,7 @@ TEST_F(peer_stream_slow_test, a_seed_peer_goes_on_where_the_only_peer_of_ours_wa
   };
   const auto hear_and_type = [&](int times) {
     for (int i = 0; i < times; ++i) {
-      of("ann").engine->on_datagram(now, wall, of("sid").address, noise);
+      of("ann").engine->on_datagram(now, wall, of("sid").address, noise());
       type("ann", std::string(1'000, 'x'));
       pass(1s);
     }

@@ -255,20 +255,20 @@ void peer_host::send_messages() {
     if (!over_) continue;
     over_->send(side::client, [this, over = weak(over_), text = *message] { coordinator_.on_text(over.lock(), text); });
   }
-  while (over_ && registered_ && *relaying_ < low_water && relay_one()) {
+  while (over_ && registered_ && *relaying_ < low_water) {
+    const auto frame = engine_->next_relayed(around_.time.now());
+    if (!frame) return;
+    relay(*frame);
   }
 }
 
-bool peer_host::relay_one() {
-  const auto frame = *relaying_ < high_water ? engine_->next_relayed(around_.time.now()) : std::nullopt;
-  if (!frame) return false;
-  *relaying_ += (*frame)->size();
-  over_->send(side::client, [this, over = weak(over_), relaying = relaying_, frame = *frame] {
+void peer_host::relay(const relay_queue::frame& frame) {
+  *relaying_ += frame->size();
+  over_->send(side::client, [this, over = weak(over_), relaying = relaying_, frame] {
     *relaying -= frame->size();
     coordinator_.on_binary(over.lock(), *frame);
     if (engine_ && relaying == relaying_) act();  // there is room again
   });
-  return true;
 }
 
 // ---- the coordinator
@@ -281,8 +281,7 @@ void peer_host::obey(coordinator_command command) {
     case coordinator_command::ping:
       return over_->send(side::client, [this, over = weak(over_)] { coordinator_.on_ping(over.lock()); });
     case coordinator_command::close:
-      while (relay_one()) {
-      }
+      while (const auto frame = engine_->next_last_word()) relay(*frame);
       return over_->send(side::client, [this, over = weak(over_)] { coordinator_.on_close_frame(over.lock()); });
     case coordinator_command::abandon: return drop_connection();
   }

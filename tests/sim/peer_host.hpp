@@ -110,7 +110,6 @@ class peer_host final : public receiver_of_datagrams, public websocket_client {
 
   // As nat/net/ws_client.hpp has it.
   static constexpr std::size_t low_water = 64U << 10;
-  static constexpr std::size_t high_water = 256U << 10;
 
   struct kept_datagram {
     endpoint from;
@@ -132,8 +131,7 @@ class peer_host final : public receiver_of_datagrams, public websocket_client {
   std::size_t send_some(std::size_t most);
   bool has_proved(const endpoint& at) const;
   void send_messages();
-  /// Whether there was a packet for the relay.
-  bool relay_one();
+  void relay(const relay_queue::frame& frame);
   bool read_input();
   bool read_output();
   bool read_piece();
