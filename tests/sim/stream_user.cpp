@@ -106,7 +106,8 @@ void stream_user::on_event(const peer& engine) {
   const auto look_at = [this](const session& who) {
     const auto* to = who.outgoing();
     if (to == nullptr) return;
-    auto& known = served_.try_emplace(who.name(), service{to->first(), to->first_offset() + unheard_}).first->second;
+    const service begins{to->first(), to->first_offset() + unheard_, to->first_is_inside()};
+    auto& known = served_.try_emplace(who.name(), begins).first->second;
     if (who.retired_at && around_.time.now() - *who.retired_at >= sender::keeps_for_return) known.may_be_cut = true;
     known.was_cut = known.was_cut || known.first != to->first();
   };
@@ -169,9 +170,25 @@ void stream_user::on_record(const std::string& sender, std::string_view bytes) {
 
 // ---- whether that is the same
 
+namespace {
+
+/// What this reader is to write of it. Of a record whose beginning it does not get, raw alone writes the rest.
+std::string due_to(const stream_user& reader, const speech& said, const stream_user::service& from) {
+  auto offset = from.offset;
+  if (from.is_inside && reader.output() != output_mode::raw) {
+    std::uint64_t end = 0;
+    for (auto record = said.records.begin(); record != said.records.end() && end <= from.offset; ++record)
+      end += *record;
+    offset = end;
+  }
+  return said.heard_as(reader.output(), offset);
+}
+
+}  // namespace
+
 bool has_all(const stream_user& sender, stream_user& reader) {
   const auto& to = sender.served().at(reader.name());
-  return reader.heard_of(sender.name()).payload == sender.speaks()->heard_as(reader.output(), to.offset);
+  return reader.heard_of(sender.name()).payload == due_to(reader, *sender.speaks(), to);
 }
 
 namespace {
@@ -196,7 +213,7 @@ void check_heard(audit& check, const stream_user& sender, stream_user& reader, b
     if (!to->second.may_be_cut) check.fail(reader.name(), "was cut off from a part of " + sender.name() + "'s stream");
     return;
   }
-  const auto due = sender.speaks()->heard_as(reader.output(), to->second.offset);
+  const auto due = due_to(reader, *sender.speaks(), to->second);
   const auto counted = std::to_string(heard.payload.size()) + " of " + std::to_string(due.size()) + " bytes of " +
                        sender.name() + "'s stream, from " + std::to_string(to->second.offset);
   const auto differ = std::ranges::mismatch(heard.payload, due).in1 - heard.payload.begin();

@@ -44,6 +44,7 @@ class stream_user final : public pipe_user {
   struct service {
     std::uint64_t first = 0;   ///< packet
     std::uint64_t offset = 0;  ///< in the payload, of its first byte
+    bool is_inside = false;    ///< of a record that began before
     bool was_cut = false;      ///< it began anew: something in between will never come
     bool may_be_cut = false;   ///< the peer was away for longer than its part is kept
   };
