@@ -19,7 +19,6 @@ constexpr std::size_t nonce_at = magic_size;
 constexpr std::size_t nonce_size = header_cipher::nonce_size;
 // What every nonce ends with: SipHash-2-4 of the rest of it, under a key that is no secret.
 constexpr std::size_t mark_size = crypto_shorthash_BYTES;
-constexpr std::size_t mark_at = nonce_at + nonce_size - mark_size;
 constexpr std::uint8_t mark_key[] = {'n', 'a', 't', 'p', 'e', 'e', 'r', ' ', 'n', 'o', 'n', 'c', 'e', ' ', 'v', '1'};
 static_assert(sizeof(mark_key) == crypto_shorthash_KEYBYTES);
 constexpr std::size_t tag_at = nonce_at + nonce_size;
