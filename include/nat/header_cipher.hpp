@@ -1,8 +1,8 @@
 // The cipher of sealed headers: XChaCha20-Poly1305 (draft-irtf-cfrg-xchacha-03, 2, and RFC 8439, 2.8) of one short
 // message.
 //
-// libsodium's own function makes the stream block by block. Here it is made by itself, all blocks at once, so that the
-// streams of several packets can be made together (`header_streams`): this is most of what a packet costs.
+// libsodium's own function makes the stream block by block, and uses it. Here it is made by itself, so that the streams
+// of several packets can be made together (`header_streams`): one by one, this was most of what a packet cost.
 #pragma once
 
 #include <array>

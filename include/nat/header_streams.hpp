@@ -1,5 +1,5 @@
 // The streams of several nonces under one key, made at once: a nonce in each lane of the processor's vectors. Eight
-// cost little more than one of libsodium's, which works on one nonce at a time.
+// cost as much as one to three of libsodium's, which works on one nonce at a time: 1.2 with AVX-512, 1.6 with AVX2.
 #pragma once
 
 #include "nat/header_cipher.hpp"
