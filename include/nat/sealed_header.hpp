@@ -95,7 +95,8 @@ struct ping_acknowledgement {
   static constexpr std::int32_t no_newest = INT32_MIN;
 };
 
-/// About the sender's stream to the recipient: a PING of a kind of its own, which is answered by an acknowledgement.
+/// About the sender's stream to the recipient: a PING of a kind of its own, which is answered by an acknowledgement,
+/// but where it answers one.
 ///
 ///    28       36       44       52          60     80
 ///   +--------+--------+--------+-----------+------+
@@ -107,6 +108,7 @@ struct ping_stream {
   static constexpr std::uint8_t live = 0x08;      ///< what is below `first` and not written is too late (--live)
   static constexpr std::uint8_t leaves = 0x10;    ///< the sender says goodbye: nothing follows
   static constexpr std::uint8_t inside = 0x20;    ///< `first` goes on with a record whose beginning never comes
+  static constexpr std::uint8_t answers = 0x40;   ///< an acknowledgement of all there is has come: nothing is asked
 
   std::uint64_t first = 0;      ///< no packet below this number is for the recipient, or will come any more
   std::uint64_t offset = 0;     ///< where that packet's payload begins, or will begin

@@ -61,8 +61,12 @@ void peer::on_stream(const arrival& how, session& who, const ping_header& ping) 
   if (ping.sender != who.id() || ping.recipient != self_) return;
   const auto& what = std::get<ping_header::stream>(ping.body);
   take_ending(who, ping);
-  // Who knows that we have all of it asks nothing: an answer would be confirmed again, and so on for ever.
-  if (what.first == 0 || (who.is_finished() && what.confirmed >= who.inbox().written())) return;
+  if (what.first == 0) return;
+  // An answer would be confirmed again, and so on for ever.
+  const bool is_answer = (ping.flags & ping_stream::answers) != 0;
+  if (is_answer && who.inbox().has_begun()) return;
+  // Who knows that we have all of it asks nothing.
+  if (who.is_finished() && what.confirmed >= who.inbox().written()) return;
   receiver_.admit(who, sessions_);
   who.on_stream(how.now, what, ping.flags);
   receiver_.on_arrival(how.now, who);
@@ -127,7 +131,7 @@ void peer::on_acknowledgement(const arrival& how, session& who, const ping_heade
   note_written(how.now, who, ping);
   const auto news = outgoing->on_ack(how.now, ping.number, ack, ping.flags, sender_.log());
   if (news.progress) progress_at_ = how.now;
-  confirm(how.now, who);
+  confirm(how.now, who, (ping.flags & ping_acknowledgement::unknown) == 0);
   auto* by = how.from ? who.paths().find(*how.from) : &who.paths().relay();
   if (by == nullptr) return;
   by->heard_at = how.now;
@@ -208,11 +212,12 @@ std::string peer::unkept_promise(time_point now) {
   return is_whole ? "" : "stdin was not sent whole";
 }
 
-/// Who has all of our stream is told that we know it, so that it can end.
-void peer::confirm(time_point now, session& who) {
+/// Who has all of our stream is told that we know it, so that it can end. `is_answer`: it knows where that began.
+void peer::confirm(time_point now, session& who, bool is_answer) {
   const auto* outgoing = who.outgoing();
   const bool has_ended = input_ended_ && sender_.finished() && sender_.has_sealed_end();
-  if (has_ended && !who.retired_at && outgoing->has_all(sender_.log())) tell_stream(now, who, 0);
+  if (has_ended && !who.retired_at && outgoing->has_all(sender_.log()))
+    tell_stream(now, who, is_answer ? ping_stream::answers : std::uint8_t{});
 }
 
 /// With --quit-on-end: whether all senders have ended and all of theirs is written, or somebody's never will be. What

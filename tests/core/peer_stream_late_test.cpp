@@ -74,6 +74,20 @@ TEST_F(peer_stream_late_test, what_is_said_while_nobody_is_there_waits_for_who_c
   EXPECT_EQ(read("ben"), "hello?\n");
 }
 
+TEST_F(peer_stream_late_test, who_comes_after_the_end_asks_and_is_answered_once) {
+  three_peers();
+  type("ann", "all\n");
+  end_input("ann");
+  end_input("ben");
+  pass(10s);
+  add("dan", "203.0.113.4:4444");
+  end_input("dan");
+  pass(10s);
+  trace.clear();
+  pass(10s);
+  EXPECT_LT(sent_count(everything()), 60U) << "keepalives, and no answers to answers";
+}
+
 TEST_F(peer_stream_late_test, a_latecomer_gets_the_record_that_goes_on_whole) {
   auto config = peer_config{};
   config.input = input_mode::lines;
