@@ -146,6 +146,7 @@ class delivery {
     delivery::state is = state::unsent;
     bool again = false;       ///< sent more than once: no sample of the round trip
     bool is_counted = false;  ///< `cc` is of the present path's
+    bool is_welcome = false;  ///< the peer knew of the stream when it left: it does not drop it by itself
   };
   struct list {
     std::uint64_t oldest = 0;

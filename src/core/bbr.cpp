@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cassert>
+#include <cmath>
 #include <utility>
 
 namespace nat {
@@ -189,7 +190,10 @@ bool bbr::queue_is_seen() const { return !min_rtt_ || latest_rtt_ > *min_rtt_ + 
 bool bbr::is_too_lossy(std::uint64_t lost, std::uint64_t of) const {
   const bool worth_it = gaining_ && (phase_ == phase::up || phase_ == phase::startup);
   const auto tolerated = (worth_it ? gaining_loss : loss_threshold) + lasting_tolerance * lasting_loss_;
-  return static_cast<double>(lost) > tolerated * static_cast<double>(of);
+  const auto datagram = static_cast<double>(datagram_size_);
+  auto most = tolerated * static_cast<double>(of);
+  if (phase_ == phase::startup) most += startup_chance * std::sqrt(most * datagram);
+  return static_cast<double>(lost) > std::max(most, least_losses * datagram);
 }
 
 /// At the end of a round.

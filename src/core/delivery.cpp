@@ -199,6 +199,7 @@ void delivery::on_sent(time_point now, std::uint64_t number, const send_log& log
   one.is = state::in_flight;
   one.cc = path_.congestion.on_sent(now, size, in_flight_);
   one.is_counted = true;
+  one.is_welcome = is_known_there_;
   in_flight_ += size;
   append(flying_, number);
   release_at_ = std::max(release_at_, now - lateness) + time_of(size, pace());
@@ -300,6 +301,8 @@ delivery::ack_result delivery::on_ack(time_point now, std::uint64_t number, cons
                                       std::uint8_t flags, const send_log& log) {
   ack_result result;
   if ((flags & ping_acknowledgement::unknown) != 0) {
+    // It takes no DATA before it knows, which says nothing of the path. Once it has known, what was lost will show.
+    if (!is_known_there_) lose_all(now, false);
     is_known_there_ = has_limit_ = false;
     told_at_.reset();
     return result;
@@ -389,7 +392,7 @@ void delivery::lose(time_point now, std::uint64_t number, bool is_congestion) {
     one.is = state::lost;
     append(lost_, number);
   }
-  if (is_congestion && one.is_counted) path_.congestion.on_lost(now, one.cc, one.size);
+  if (is_congestion && one.is_counted && one.is_welcome) path_.congestion.on_lost(now, one.cc, one.size);
 }
 
 void delivery::lose_all(time_point now, bool is_congestion) {

@@ -249,7 +249,7 @@ bool stream_inbox::is_stuck() const {
 }
 
 bool stream_inbox::wants_wider() const {
-  const bool is_near_limit = in_order_ + window_ / 4 > limit_;
+  const bool is_near_limit = highest_ + window_ / 4 > limit_;
   return (is_near_limit || is_used_) && in_order_ - written_ < window_ / 4;
 }
 
