@@ -92,7 +92,7 @@ void bbr::on_lost(time_point now, const packet_state& packet, std::size_t bytes)
 void bbr::on_ack_done(time_point now, std::optional<duration> rtt, std::uint64_t in_flight) {
   if (rtt) {
     rtt = std::max(*rtt, duration(1));
-    latest_rtt_ = *rtt;
+    note_latest(*rtt);
     round_.rtt = std::min(round_.rtt.value_or(*rtt), *rtt);
   }
   if (sample_) {
@@ -185,7 +185,19 @@ void bbr::update_round() {
 
 // --- Congestion signals (draft, 5.5.10) ---
 
-bool bbr::queue_is_seen() const { return !min_rtt_ || latest_rtt_ > *min_rtt_ + *min_rtt_ / queue_share; }
+/// A queue lengthens each round trip, jitter most.
+void bbr::note_latest(duration rtt) {
+  if (++latest_samples_ > queue_samples) {
+    before_latest_rtt_ = latest_rtt_;
+    latest_rtt_ = rtt;
+    latest_samples_ = 1;
+  }
+  latest_rtt_ = std::min(latest_rtt_, rtt);
+}
+
+bool bbr::queue_is_seen() const {
+  return !min_rtt_ || std::min(latest_rtt_, before_latest_rtt_) > *min_rtt_ + *min_rtt_ / queue_share;
+}
 
 bool bbr::is_too_lossy(std::uint64_t lost, std::uint64_t of) const {
   const bool worth_it = gaining_ && (phase_ == phase::up || phase_ == phase::startup);
