@@ -144,9 +144,10 @@ class delivery {
     std::uint64_t newer = 0;
     std::uint32_t size = 0;
     delivery::state is = state::unsent;
-    bool again = false;       ///< sent more than once: no sample of the round trip
-    bool is_counted = false;  ///< `cc` is of the present path's
-    bool is_welcome = false;  ///< the peer knew of the stream when it left: it does not drop it by itself
+    bool again : 1 = false;       ///< sent more than once: no sample of the round trip
+    bool is_counted : 1 = false;  ///< `cc` is of the present path's
+    bool is_moved : 1 = false;    ///< another copy left by another path
+    bool is_welcome : 1 = false;  ///< the peer knew of the stream when it left: it does not drop it by itself
   };
   struct list {
     std::uint64_t oldest = 0;

@@ -191,6 +191,7 @@ void delivery::on_sent(time_point now, std::uint64_t number, const send_log& log
       remove(lost_, number);
     }
     before.again = true;
+    before.is_moved = before.is_moved || !before.is_counted;
     ++resent_;
   }
   auto& one = of(number);
@@ -218,6 +219,9 @@ void delivery::acknowledge(time_point now, std::uint64_t number) {
   one.is = state::received;
   acked_any_ = true;
   acked_news_ |= number >= thrown_below_;
+  const auto taken = now - one.at;
+  // The copy that left by another path has come: that says nothing of this one.
+  if (one.is_moved && taken < path_.shortest) one.is_counted = false;
   if (one.is_counted && !was_in_flight) path_.congestion.on_spurious_loss(now);
   if (one.is_counted) path_.congestion.on_acked(now, one.cc, one.size);
   if (one.size > max_datagram && one.at >= large_came_) {
@@ -225,7 +229,6 @@ void delivery::acknowledge(time_point now, std::uint64_t number) {
     large_lost_ = 0;
   }
   // RFC 8985, 6.2, step 2: the newest that has come. What was sent again may have come the first time.
-  const auto taken = now - one.at;
   if (one.again && taken < path_.shortest) return;
   if (one.at > rack_sent_at_ || (one.at == rack_sent_at_ && number > rack_number_)) {
     rack_sent_at_ = one.at;
