@@ -11,6 +11,7 @@ using testing::Contains;
 using testing::ElementsAre;
 using testing::IsEmpty;
 using testing::Not;
+using testing::SizeIs;
 
 class delivery_loss_test : public delivery_test {
  protected:
@@ -96,6 +97,53 @@ TEST_F(delivery_loss_test, what_was_sent_twice_gives_no_round_trip) {
   auto ack = ack_of(7);
   ack.newest = -6;
   EXPECT_EQ(acknowledge(ack).round_trip, std::nullopt);
+}
+
+class delivery_beginning_test : public delivery_test {
+ protected:
+  /// All but the last of the first window are lost: whether that makes the window smaller.
+  bool losses_count() {
+    fill(10);
+    EXPECT_THAT(send_within(1ms), SizeIs(10));
+    const auto before = to.congestion().window();
+    now += round_trip;
+    acknowledge(1, {9, 1});
+    now += round_trip;
+    to.on_time(now);
+    EXPECT_EQ(to.lost(), 9U);
+    return to.congestion().window() < before;
+  }
+};
+
+TEST_F(delivery_beginning_test, many_losses_of_the_first_packets_say_something_of_the_path) {
+  settle();
+  EXPECT_TRUE(losses_count());
+}
+
+TEST_F(delivery_beginning_test, but_not_where_the_peer_did_not_know_of_the_stream_yet) {
+  to.on_path(now, way_to(1));
+  to.on_told(now);
+  EXPECT_FALSE(losses_count());
+}
+
+TEST_F(delivery_beginning_test, nor_where_the_peer_says_that_it_dropped_them) {
+  to.on_path(now, way_to(1));
+  to.on_told(now);
+  fill(10);
+  ASSERT_THAT(send_within(1ms), SizeIs(10));
+  acknowledge(ack_of(0, {}, 0), ping_acknowledgement::unknown);
+  EXPECT_EQ(to.in_flight(), 0U);
+  to.on_told(now);
+  EXPECT_THAT(send_within(1ms), SizeIs(10)) << "they leave again at once";
+  now += round_trip;
+  acknowledge(11);
+  EXPECT_GT(to.congestion().window(), bbr::initial_datagrams * max_datagram) << "it grows";
+  // Once it has known, it cannot have what it knows thrown away by saying that it knows nothing.
+  fill(4);
+  send_within(1ms);
+  const auto flying = to.in_flight();
+  acknowledge(ack_of(0, {}, 0), ping_acknowledgement::unknown);
+  EXPECT_EQ(to.in_flight(), flying);
 }
 
 TEST_F(delivery_loss_test, duplicates_show_that_it_was_too_hasty) {

@@ -239,6 +239,23 @@ TEST_F(delivery_test, what_came_by_the_way_before_is_not_sent_again) {
   EXPECT_THAT(send_within(1ms), ElementsAre(3));
 }
 
+TEST_F(delivery_test, what_came_by_the_way_before_does_not_make_the_new_one_fast) {
+  settle();
+  fill(8);
+  send_within(1ms);
+  to.on_path(now, way_to(2));
+  to.on_told(now);
+  ASSERT_THAT(send_within(1ms), SizeIs(8));
+  now += round_trip / 4;
+  acknowledge(9);
+  EXPECT_EQ(to.congestion().bandwidth(), 0U) << "no packet of the new way can have been answered yet";
+  fill(8);
+  ASSERT_THAT(send_within(1ms), SizeIs(8));
+  now += round_trip;
+  acknowledge(17);
+  EXPECT_GT(to.congestion().bandwidth(), 0U);
+}
+
 TEST_F(delivery_test, a_way_that_comes_back_soon_is_as_it_was) {
   settle();
   fill(1);

@@ -133,6 +133,13 @@ TEST_F(stream_inbox_test, wants_a_wider_window_where_the_sender_comes_near_it_an
   EXPECT_FALSE(inbox.wants_wider()) << "it waits for stdout";
 }
 
+TEST_F(stream_inbox_test, wants_a_wider_window_though_the_first_packet_is_missing) {
+  inbox.begin(now, 1, 0);
+  acks();
+  for (std::uint64_t number = 2; number <= 250; ++number) full(number);
+  EXPECT_TRUE(inbox.wants_wider());
+}
+
 TEST_F(stream_inbox_test, wants_a_wider_window_where_half_of_it_comes_in_a_round_trip) {
   inbox.begin(now, 1, 0);
   constexpr auto step = 5ms;
