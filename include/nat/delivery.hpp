@@ -3,6 +3,9 @@
 //
 //   number:    base_          next_
 //   ..has it.. | in flight, lost, or it has it | not sent yet
+//
+//   delivery.cpp       what leaves, and what the peer says of it
+//   delivery_loss.cpp  what is lost, and when a silent peer is asked
 #pragma once
 
 #include "nat/bbr.hpp"
@@ -146,8 +149,8 @@ class delivery {
     delivery::state is = state::unsent;
     bool again : 1 = false;       ///< sent more than once: no sample of the round trip
     bool is_counted : 1 = false;  ///< `cc` is of the present path's
-    bool is_moved : 1 = false;    ///< another copy left by another path
-    bool is_welcome : 1 = false;  ///< the peer knew of the stream when it left: it does not drop it by itself
+    bool is_other : 1 = false;    ///< a copy of one that was not counted
+    bool is_welcome : 1 = false;  ///< the peer took the stream's packets when it left, as far as is known
   };
   struct list {
     std::uint64_t oldest = 0;
@@ -172,6 +175,7 @@ class delivery {
   void detect_losses(time_point now);
   void lose(time_point now, std::uint64_t number, bool is_congestion);
   void lose_all(time_point now, bool is_congestion);
+  void lose_all_uncounted(time_point now);
   duration reordering_window() const;
   duration probe_interval(int unanswered) const;
   deadline tell_at() const;
@@ -209,7 +213,8 @@ class delivery {
   std::uint64_t floor_;
   time_point progress_at_{};
   bool is_known_there_ = false;
-  bool has_limit_ = false;  ///< it has said how much it takes
+  bool has_limit_ = false;    ///< it has said how much it takes
+  bool is_new_there_ = true;  ///< it has said nothing yet
   deadline told_at_;
   time_point heard_at_{};           ///< when it last said something, or was asked to
   int questions_ = 0;               ///< in a row, while it has written nothing

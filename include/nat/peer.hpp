@@ -225,7 +225,7 @@ class peer {
   void pump(time_point now);
   void check_end(time_point now);
   void check_senders(time_point now);
-  void confirm(time_point now, session& who, bool is_answer);
+  void confirm(time_point now, session& who);
   void tell_gap(time_point now, session& who, bool at_once = false);
   std::vector<std::string> unfinished(time_point now, bool waited_for, bool is_whole) const;
   bool has_heard_out() const;

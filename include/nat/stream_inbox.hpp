@@ -216,8 +216,9 @@ class stream_inbox {
   std::uint64_t taken_ = 0;
   std::uint64_t in_order_ = 0;
   std::uint64_t written_ = 0;
-  std::uint64_t limit_ = 0;    ///< as it was last told
-  std::uint64_t highest_ = 0;  ///< the end of the highest payload that came
+  std::uint64_t limit_ = 0;        ///< as it was last told
+  std::uint64_t highest_ = 0;      ///< the end of the highest payload that came
+  std::uint64_t behind_hole_ = 0;  ///< bytes that came out of order
   std::vector<gap> gaps_;
   gap skipped_;             ///< behind what is on its way to stdout: when that is written, all of the gap is
   bool is_inside_ = false;  ///< what is at `taken_` goes on with a record whose beginning never comes

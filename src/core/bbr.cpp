@@ -3,7 +3,6 @@
 
 #include <algorithm>
 #include <cassert>
-#include <cmath>
 #include <utility>
 
 namespace nat {
@@ -202,10 +201,7 @@ bool bbr::queue_is_seen() const {
 bool bbr::is_too_lossy(std::uint64_t lost, std::uint64_t of) const {
   const bool worth_it = gaining_ && (phase_ == phase::up || phase_ == phase::startup);
   const auto tolerated = (worth_it ? gaining_loss : loss_threshold) + lasting_tolerance * lasting_loss_;
-  const auto datagram = static_cast<double>(datagram_size_);
-  auto most = tolerated * static_cast<double>(of);
-  if (phase_ == phase::startup) most += startup_chance * std::sqrt(most * datagram);
-  return static_cast<double>(lost) > std::max(most, least_losses * datagram);
+  return static_cast<double>(lost) > tolerated * static_cast<double>(of);
 }
 
 /// At the end of a round.

@@ -214,6 +214,7 @@ void bbr::check_probe_rtt_done(time_point now) {
 
 void bbr::restart_from_idle(time_point now) {
   idle_restart_ = true;
+  latest_rtt_ = before_latest_rtt_ = duration::max();
   extra_acked_from_ = now;
   extra_acked_delivered_ = 0;
   if (is_cycling()) {

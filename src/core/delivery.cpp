@@ -16,8 +16,6 @@ constexpr std::size_t first_ring = 64;  // packets in flight; doubled when it is
 static_assert(first_ring <= stream_window_packets && (stream_window_packets & (stream_window_packets - 1)) == 0);
 // RFC 8985, 6.2, step 4: so often the window may grow by a quarter of a round trip.
 constexpr int most_reordering_steps = 8;
-// A packet sent so shortly before another may come after it, however short the round trip.
-constexpr duration least_reordering = std::chrono::microseconds(100);
 
 duration time_of(std::uint64_t bytes, std::uint64_t rate) {
   return duration(static_cast<duration::rep>(static_cast<double>(bytes) * 1e9 / static_cast<double>(rate)));
@@ -99,8 +97,7 @@ void delivery::on_path(time_point now, const way& chosen) {
     way_->rate = chosen.rate;
     return;
   }
-  lose_all(now, false);
-  for (auto number = lost_.oldest; number != 0; number = of(number).newer) of(number).is_counted = false;
+  lose_all_uncounted(now);
   auto left = way_ ? std::optional(parked{*way_, now + measures_hold, path_}) : std::nullopt;
   if (before_ && before_->by == chosen && now < before_->until) {
     path_ = before_->known;
@@ -191,7 +188,7 @@ void delivery::on_sent(time_point now, std::uint64_t number, const send_log& log
       remove(lost_, number);
     }
     before.again = true;
-    before.is_moved = before.is_moved || !before.is_counted;
+    before.is_other = before.is_other || !before.is_counted;
     ++resent_;
   }
   auto& one = of(number);
@@ -200,7 +197,7 @@ void delivery::on_sent(time_point now, std::uint64_t number, const send_log& log
   one.is = state::in_flight;
   one.cc = path_.congestion.on_sent(now, size, in_flight_);
   one.is_counted = true;
-  one.is_welcome = is_known_there_;
+  one.is_welcome = has_limit_;
   in_flight_ += size;
   append(flying_, number);
   release_at_ = std::max(release_at_, now - lateness) + time_of(size, pace());
@@ -220,9 +217,10 @@ void delivery::acknowledge(time_point now, std::uint64_t number) {
   acked_any_ = true;
   acked_news_ |= number >= thrown_below_;
   const auto taken = now - one.at;
-  // The copy that left by another path has come: that says nothing of this one.
-  if (one.is_moved && taken < path_.shortest) one.is_counted = false;
-  if (one.is_counted && !was_in_flight) path_.congestion.on_spurious_loss(now);
+  // The other copy has come: that says nothing of when this one left.
+  const bool is_too_soon = path_.shortest == duration{} || taken < path_.shortest;
+  if (one.is_other && is_too_soon) one.is_counted = false;
+  if (one.is_counted && one.is_welcome && !was_in_flight) path_.congestion.on_spurious_loss(now);
   if (one.is_counted) path_.congestion.on_acked(now, one.cc, one.size);
   if (one.size > max_datagram && one.at >= large_came_) {
     large_came_ = one.at;
@@ -304,8 +302,9 @@ delivery::ack_result delivery::on_ack(time_point now, std::uint64_t number, cons
                                       std::uint8_t flags, const send_log& log) {
   ack_result result;
   if ((flags & ping_acknowledgement::unknown) != 0) {
-    // It takes no DATA before it knows, which says nothing of the path. Once it has known, what was lost will show.
-    if (!is_known_there_) lose_all(now, false);
+    // It has dropped all that was sent, which says nothing of the path. Believed once, and not of who has known the
+    // stream: whatever else it asks for, nothing is sent for it before its time.
+    if (std::exchange(is_new_there_, false)) lose_all_uncounted(now);
     is_known_there_ = has_limit_ = false;
     told_at_.reset();
     return result;
@@ -318,6 +317,7 @@ delivery::ack_result delivery::on_ack(time_point now, std::uint64_t number, cons
     is_known_there_ = true;
     if (!std::exchange(has_limit_, true) && ack.limit > first_offset_) limit_ = ack.limit;
   }
+  is_new_there_ = false;
   heard_at_ = now;
   const bool may_revoke = !revoked_at_ || now - *revoked_at_ >= revoked_again;
   const bool is_revoked = (flags & ping_acknowledgement::revoked) != 0 && ack.next < base_ && ack.next >= floor_;
@@ -354,99 +354,6 @@ delivery::ack_result delivery::on_ack(time_point now, std::uint64_t number, cons
     questions_ = 0;
   }
   return result;
-}
-
-// ---- loss and silence
-
-duration delivery::reordering_window() const {
-  return std::max(std::min(path_.shortest / 4 * reordering_steps_, path_.smoothed), least_reordering);
-}
-
-void delivery::detect_losses(time_point now) {
-  loss_at_.reset();
-  const auto wait = rack_rtt_ + reordering_window();
-  while (flying_.oldest != 0) {
-    const auto number = flying_.oldest;
-    auto& one = of(number);
-    const bool is_behind = one.at < rack_sent_at_ || (one.at == rack_sent_at_ && number < rack_number_);
-    if (!is_behind) return;
-    if (now < one.at + wait) {
-      loss_at_ = one.at + wait;
-      return;
-    }
-    lose(now, number, true);
-  }
-}
-
-void delivery::lose(time_point now, std::uint64_t number, bool is_congestion) {
-  auto& one = of(number);
-  remove(flying_, number);
-  in_flight_ -= one.size;
-  ++lost_count_;
-  // What left before a large one that came says nothing of their size.
-  const bool may_be_size = is_congestion && one.size > max_datagram && one.at > large_came_;
-  if (may_be_size && ++large_lost_ >= large_lost_before_hole && one.again) {
-    large_lost_ = 0;
-    is_hole_ = true;
-  }
-  if (number < first_) {
-    one.is = state::received;  // too late to be sent again
-  } else {
-    one.is = state::lost;
-    append(lost_, number);
-  }
-  if (is_congestion && one.is_counted && one.is_welcome) path_.congestion.on_lost(now, one.cc, one.size);
-}
-
-void delivery::lose_all(time_point now, bool is_congestion) {
-  while (flying_.oldest != 0) lose(now, flying_.oldest, is_congestion);
-  loss_at_.reset();
-}
-
-/// RFC 8985, 7.2: two round trips, and what the peer may wait before it answers; RFC 9002, 6.2.1, where they vary.
-duration delivery::probe_interval(int unanswered) const {
-  const auto known = path_.smoothed == duration{} ? initial_rtt : path_.smoothed;
-  const auto spread = std::max<duration>(4 * path_.variation, known);
-  const auto once = known + std::max(spread, granularity) + max_ack_delay;
-  return std::min<duration>(once * (1 << std::min(unanswered, 10)), longest_probe_interval + known);
-}
-
-deadline delivery::tell_at() const {
-  if (!is_known_there_) return told_at_ ? deadline{*told_at_ + probe_interval(probes_)} : std::nullopt;
-  const bool awaits_word = flying_.oldest == 0 && lost_.oldest == 0 && floor_ < next_;
-  return awaits_word ? deadline{heard_at_ + probe_interval(questions_)} : std::nullopt;
-}
-
-void delivery::on_told(time_point now) {
-  told_at_ = heard_at_ = now;
-  if (is_known_there_) ++questions_;
-}
-
-void delivery::on_time(time_point now) {
-  if (loss_at_ && now >= *loss_at_) {
-    detect_losses(now);
-    path_.congestion.on_ack_done(now, std::nullopt, in_flight_);
-  }
-  if (!has_path_ || flying_.oldest == 0 || now < last_sent_ + probe_interval(probes_)) return;
-  ++probes_;
-  if (probes_ > probes_before_loss) {
-    is_hole_ = true;
-    lose_all(now, true);
-    path_.congestion.on_timeout(in_flight_);
-  }
-  last_sent_ = now;  // the next probe is due from now
-  probing_ = true;
-}
-
-deadline delivery::next_deadline(const send_log& log, std::size_t new_payload, bool is_held_up) const {
-  if (!has_path_) return std::nullopt;
-  deadline next = loss_at_;
-  if (flying_.oldest != 0) next = earliest(next, last_sent_ + probe_interval(probes_));
-  const auto size = waiting(log, new_payload);
-  const bool waits_for_pace =
-      !is_held_up && size && in_flight_ + *size <= path_.congestion.window() && release_at_ >= burst_until_;
-  if (waits_for_pace) next = earliest(next, release_at_);
-  return earliest(next, tell_at());
 }
 
 }  // namespace nat

@@ -131,7 +131,7 @@ void peer::on_acknowledgement(const arrival& how, session& who, const ping_heade
   note_written(how.now, who, ping);
   const auto news = outgoing->on_ack(how.now, ping.number, ack, ping.flags, sender_.log());
   if (news.progress) progress_at_ = how.now;
-  confirm(how.now, who, (ping.flags & ping_acknowledgement::unknown) == 0);
+  confirm(how.now, who);
   auto* by = how.from ? who.paths().find(*how.from) : &who.paths().relay();
   if (by == nullptr) return;
   by->heard_at = how.now;
@@ -212,12 +212,13 @@ std::string peer::unkept_promise(time_point now) {
   return is_whole ? "" : "stdin was not sent whole";
 }
 
-/// Who has all of our stream is told that we know it, so that it can end. `is_answer`: it knows where that began.
-void peer::confirm(time_point now, session& who, bool is_answer) {
+/// Who has all of our stream is told that we know it, so that it can end. That asks nothing, but where it may not know
+/// yet where the stream begins for it, or goes on behind a gap.
+void peer::confirm(time_point now, session& who) {
   const auto* outgoing = who.outgoing();
   const bool has_ended = input_ended_ && sender_.finished() && sender_.has_sealed_end();
   if (has_ended && !who.retired_at && outgoing->has_all(sender_.log()))
-    tell_stream(now, who, is_answer ? ping_stream::answers : std::uint8_t{});
+    tell_stream(now, who, outgoing->is_known_there() ? ping_stream::answers : std::uint8_t{});
 }
 
 /// With --quit-on-end: whether all senders have ended and all of theirs is written, or somebody's never will be. What

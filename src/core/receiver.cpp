@@ -122,15 +122,19 @@ void receiver::admit(session& who, const session_table& all) const {
   who.inbox().set_largest_record(largest_record());
 }
 
-/// Who has sent nothing for a while, and has nothing here, does not need so much room.
+/// Who has sent nothing for a while, and has nothing here, or nothing but what is behind a hole, does not need so much
+/// room.
 void receiver::take_back(time_point now, const session_table& all) {
-  all.for_each([&](session& each) {
+  const auto look_at = [&](session& each) {
     auto& inbox = each.inbox();
     const bool is_idle = inbox.is_drained() && now - inbox.last_arrival() >= silence && !holds_large(each);
-    if (is_idle) inbox.release();
-    if (is_idle && inbox.held_bytes() <= stream_inbox::first_window)
-      inbox.set_window(std::min(inbox.window(), stream_inbox::first_window));
-  });
+    if (!is_idle || inbox.is_pinned()) return;
+    inbox.release();
+    inbox.set_window(std::min(inbox.window(), stream_inbox::first_window));
+    if (inbox.held_bytes() > inbox.window()) inbox.revoke(now);
+  };
+  all.for_each(look_at);
+  all.for_each_retired(look_at);
 }
 
 void receiver::grant(time_point now, session& who, session_table& all) {

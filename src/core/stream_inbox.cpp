@@ -95,6 +95,7 @@ void stream_inbox::take(time_point now, unix_millis wall, const data_header& hea
   of(number) = {header.offset, since, static_cast<std::uint16_t>(payload.size()), header.flags, true};
   ++packets_;
   unacked_ += payload.size();
+  behind_hole_ += payload.size();
   newest_ = number;
   newest_at_ = last_arrival_ = now;
   is_quiet_ = false;
@@ -114,6 +115,7 @@ void stream_inbox::take(time_point now, unix_millis wall, const data_header& hea
 void stream_inbox::advance() {
   for (; next_ < above_ && of(next_).is_here; ++next_) {
     in_order_ = of(next_).end();
+    behind_hole_ -= of(next_).size;
     ended_ |= (of(next_).flags & data_header::ends) != 0;
     ends_open_ = (of(next_).flags & data_header::open_ended) != 0;
   }
@@ -232,6 +234,7 @@ void stream_inbox::revoke(time_point now) {
   record_end_ = newline_ = 0;
   is_open_ended_ = ends_open_ = is_quiet_ = false;
   ended_ = false;
+  behind_hole_ = 0;
   gaps_.clear();
   news_.clear();
   newest_ = 0;
@@ -249,7 +252,8 @@ bool stream_inbox::is_stuck() const {
 }
 
 bool stream_inbox::wants_wider() const {
-  const bool is_near_limit = highest_ + window_ / 4 > limit_;
+  // Behind a loss the order stands still, and the sender need not wait for that; but a hole brings nothing.
+  const bool is_near_limit = in_order_ + behind_hole_ + window_ / 4 > limit_;
   return (is_near_limit || is_used_) && in_order_ - written_ < window_ / 4;
 }
 

@@ -31,7 +31,7 @@ void stream_inbox::start_at(std::uint64_t offset) {
 
 /// What is in order by now will still be written; what came out of order, and is below `number`, is not.
 void stream_inbox::skip_to(std::uint64_t number, std::uint64_t offset, bool is_inside) {
-  for (auto each = next_; each < std::min(number, above_); ++each) of(each) = {};
+  for (auto each = next_; each < std::min(number, above_); ++each) behind_hole_ -= std::exchange(of(each), {}).size;
   move_up(number - next_);
   if (out_end() == taken_) {
     for (; first_ < number; ++first_) of(first_) = {};

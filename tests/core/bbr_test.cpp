@@ -93,39 +93,6 @@ TEST(bbr, round_trips_that_vary_by_a_fifth_are_no_queue) {
   }
 }
 
-TEST(bbr, loses_little_of_a_slow_links_rate_to_one_loss_in_twenty) {
-  for (const std::uint64_t seed : {1U, 2U, 3U, 4U, 5U, 6U, 7U, 8U}) {
-    link_model link({.rate = 4e6 / 8, .loss = 0.05}, seed);
-    link.add_bbr(seed);
-    EXPECT_GE(link.goodput(20s), 3.45) << seed;
-  }
-}
-
-/// Startup, with a queue: of the 200 packets of a round so many are lost. Whether it goes on.
-bool startup_survives(std::size_t losses) {
-  bbr control(datagram);
-  auto now = time_point(1h);
-  const auto round = [&](duration rtt, std::size_t lost) {
-    std::vector<bbr::packet_state> packets;
-    for (std::size_t i = 0; i < 200; ++i) packets.push_back(control.on_sent(now += 100us, datagram, i * datagram));
-    now += rtt;
-    for (std::size_t i = 0; i < 200; ++i) {
-      i < lost ? control.on_lost(now, packets[i], datagram) : control.on_acked(now, packets[i], datagram);
-    }
-    control.on_ack_done(now, rtt, 0);
-  };
-  round(50ms, 0);
-  for (int i = 0; i < 2 * bbr::queue_samples; ++i) control.on_ack_done(now, 70ms, 0);
-  round(70ms, losses);
-  round(70ms, 0);
-  return control.state() == bbr::phase::startup;
-}
-
-TEST(bbr, startup_goes_on_where_chance_explains_the_losses) {
-  EXPECT_TRUE(startup_survives(7));
-  EXPECT_FALSE(startup_survives(12));
-}
-
 TEST(bbr, fills_a_link_whose_buffer_is_shallow_and_loses_little) {
   for (const double buffer : {0.05, 0.1, 0.3}) {
     link_model link({.buffer = buffer});

@@ -133,16 +133,40 @@ TEST_F(delivery_beginning_test, nor_where_the_peer_says_that_it_dropped_them) {
   ASSERT_THAT(send_within(1ms), SizeIs(10));
   acknowledge(ack_of(0, {}, 0), ping_acknowledgement::unknown);
   EXPECT_EQ(to.in_flight(), 0U);
+  EXPECT_TRUE(to.wants_to_tell(now));
   to.on_told(now);
   EXPECT_THAT(send_within(1ms), SizeIs(10)) << "they leave again at once";
-  now += round_trip;
   acknowledge(11);
+  EXPECT_EQ(to.congestion().bandwidth(), 0U) << "the first ones have come after all, and not in a millisecond";
+  now += round_trip;
+  fill(10);
+  send_within(1ms);
+  now += round_trip;
+  acknowledge(21);
+  EXPECT_EQ(to.congestion().state(), bbr::phase::startup);
   EXPECT_GT(to.congestion().window(), bbr::initial_datagrams * max_datagram) << "it grows";
-  // Once it has known, it cannot have what it knows thrown away by saying that it knows nothing.
+}
+
+TEST_F(delivery_beginning_test, who_says_again_and_again_that_it_knows_nothing_is_not_sent_more_for_it) {
+  to.on_path(now, way_to(1));
+  to.on_told(now);
+  fill(10);
+  ASSERT_THAT(send_within(1ms), SizeIs(10));
+  std::size_t sent = 0;
+  for (int i = 0; i < 100; ++i) {
+    acknowledge(ack_of(0, {}, 0), ping_acknowledgement::unknown);
+    if (to.wants_to_tell(now)) to.on_told(now);
+    sent += send_within(100us).size();
+  }
+  EXPECT_EQ(sent, 10U);
+}
+
+TEST_F(delivery_beginning_test, who_has_known_the_stream_is_not_sent_it_again_for_saying_that_it_does_not) {
+  settle();
   fill(4);
   send_within(1ms);
   const auto flying = to.in_flight();
-  acknowledge(ack_of(0, {}, 0), ping_acknowledgement::unknown);
+  for (int i = 0; i < 2; ++i) acknowledge(ack_of(0, {}, 0), ping_acknowledgement::unknown);
   EXPECT_EQ(to.in_flight(), flying);
 }
 

@@ -85,6 +85,35 @@ TEST_F(receiver_memory_test, who_is_silent_for_ten_seconds_loses_its_place_and_w
   EXPECT_LE(held(), memory);
 }
 
+TEST_F(receiver_memory_test, what_is_held_behind_a_hole_is_given_to_others_when_its_sender_is_silent) {
+  const auto hold_behind_a_hole = [&](session& who) {
+    auto& inbox = who.inbox();
+    inbox.set_window(4U << 20);
+    inbox.ask_for_ack(now);
+    ASSERT_TRUE(inbox.next_ack(now, 1ms));
+    const data_header header{.number = 4000, .offset = 3999 * payload_size};
+    ASSERT_EQ(inbox.judge(header, payload_size), stream_inbox::verdict::taken);
+    inbox.take(now, 0, header, payload);
+    ASSERT_EQ(inbox.held_bytes(), 4U << 20);
+  };
+  receiver bytes(output_mode::raw, memory);
+  auto& first = sender(1);
+  auto& second = sender(2);
+  hold_behind_a_hole(first);
+  hold_behind_a_hole(second);
+  all.remove(now, second.name());
+  auto& third = sender(3);
+  send(third, 250);
+  const auto narrow = third.inbox().window();
+  bytes.grant(now, third, all);
+  EXPECT_EQ(third.inbox().window(), narrow);
+  now += receiver::silence;
+  bytes.grant(now, third, all);
+  EXPECT_GT(third.inbox().window(), narrow);
+  EXPECT_EQ(first.inbox().ack_flags(), ping_acknowledgement::revoked);
+  EXPECT_LT(held(), memory / 4);
+}
+
 TEST_F(receiver_memory_test, a_record_that_is_being_written_is_not_thrown_away) {
   auto& first = sender(1);
   send(first, 2200);  // more than a record may have: it is written in parts

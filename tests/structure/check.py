@@ -28,9 +28,9 @@ RANKS = [
 ]
 RANK = {name: rank for rank, names in enumerate(RANKS) for name in names}
 # A class whose code fills several files: file -> header.
-PART_OF = {"bbr_phases": "bbr", "coordinator_v2": "coordinator", "peer_coordinator": "peer", "peer_packets": "peer",
-           "peer_pings": "peer", "peer_status": "peer", "peer_streams": "peer", "sender_left_behind": "sender",
-           "stream_inbox_gaps": "stream_inbox"}
+PART_OF = {"bbr_phases": "bbr", "coordinator_v2": "coordinator", "delivery_loss": "delivery", "peer_coordinator": "peer",
+           "peer_packets": "peer", "peer_pings": "peer", "peer_status": "peer", "peer_streams": "peer",
+           "sender_left_behind": "sender", "stream_inbox_gaps": "stream_inbox"}
 ENGINE_RANK = len(RANKS) - 1
 # What net may use of the core: words, addresses and formats; nothing that decides.
 NET_RANK = RANK["seal"]
