@@ -84,6 +84,7 @@ enum class choice_reason : std::uint8_t {
 struct path_choice {
   choice_reason why = choice_reason::nothing_yet;
   time_point since{};
+  std::uint64_t number = 0;  ///< counts the choices: several may be of one moment
 };
 
 /// Where DATA goes now: one of both, both while in doubt, or nowhere.

@@ -166,7 +166,7 @@ class session {
   bool awaits_punch = false;  ///< it was given time to ping first
   bool was_punched = false;   ///< it was told that we ping
   // What the user was last told of the path in use.
-  time_point told_path_of{};  ///< the choice's moment
+  std::uint64_t told_choice = 0;  ///< its number
   std::uint8_t told_obstacle = 0;
   std::uint64_t payloads = 0;  ///< received
   std::uint64_t payload_bytes = 0;

@@ -319,12 +319,15 @@ void path_set::note_choice(time_point now) {
   const auto direct = by != nullptr && !relay ? std::optional(by->at) : std::nullopt;
   if (relay == used_relay_ && direct == used_) {
     // It was learned before it was offered: now it is known what it is.
-    if (direct && std::exchange(used_kind_, by->kind) != by->kind) choice_.since = now;
+    if (!direct || std::exchange(used_kind_, by->kind) == by->kind) return;
+    choice_.since = now;
+    ++choice_.number;
     return;
   }
   const auto* before = used_ ? find(*used_) : nullptr;
   const bool before_works = before != nullptr && is_valid(now, *before) && !in_doubt(now, *before);
   choice_.since = now;
+  ++choice_.number;
   if (direct) {
     choice_.why = !used_         ? choice_reason::direct_answered
                   : before_works ? choice_reason::better

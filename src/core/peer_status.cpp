@@ -29,11 +29,11 @@ void peer::note_path(time_point now, session& who) {
     notes_.push(now, {.kind = note_kind::no_path, .name = who.name(), .text = told});
   }
   if (by == nullptr && choice.why == choice_reason::nothing_yet) return;
-  const bool is_news = who.told_path_of != choice.since;
+  const bool is_news = who.told_choice != choice.number;
   const bool is_known_now = by != nullptr && by->is_relay() && what != obstacle::trying &&
                             who.told_obstacle != static_cast<std::uint8_t>(what);
   if (!is_news && !is_known_now) return;
-  who.told_path_of = choice.since;
+  who.told_choice = choice.number;
   who.told_obstacle = static_cast<std::uint8_t>(what);
   std::string told;
   if (by == nullptr) {

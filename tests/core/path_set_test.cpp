@@ -78,6 +78,21 @@ class path_set_test : public testing::Test {
   time_point now = start;
 };
 
+TEST_F(path_set_test, choices_of_one_moment_are_told_apart) {
+  offer({{outside, path_kind::public_address}, {lan, path_kind::lan}});
+  EXPECT_EQ(paths.choice().number, 0U);
+  echo(outside, 1ms);
+  const auto first = paths.choice();
+  EXPECT_EQ(first.number, 1U);
+  echo(lan, 1ms);
+  EXPECT_EQ(paths.chosen()->at, lan);
+  EXPECT_EQ(paths.choice().since, first.since);
+  EXPECT_EQ(paths.choice().number, 2U);
+  offer({{outside, path_kind::public_address}, {lan, path_kind::ipv6}});
+  paths.choose(now);
+  EXPECT_EQ(paths.choice().number, 3U) << "it is another kind than was told";
+}
+
 TEST_F(path_set_test, asks_densely_then_eagerly_then_rarely_for_ever) {
   offer({{outside, path_kind::public_address}});
   EXPECT_EQ(pings(1s).size(), 10U);
