@@ -37,6 +37,15 @@ TEST_F(stream_inbox_gaps_test, what_came_out_of_order_before_a_gap_is_not_missed
   EXPECT_EQ(write_bytes(), 2 * size);
 }
 
+TEST_F(stream_inbox_gaps_test, what_came_before_a_gap_and_is_not_written_takes_up_no_window) {
+  inbox.begin(now, 1, 0);
+  for (std::uint64_t number = 2; number <= 201; ++number) full(number);
+  inbox.begin(now, 202, 201 * size);
+  inbox.ask_for_ack(now);
+  ASSERT_TRUE(inbox.next_ack(now, 0ms));
+  EXPECT_FALSE(inbox.wants_wider());
+}
+
 TEST_F(stream_inbox_gaps_test, what_came_early_from_behind_a_gap_is_kept) {
   inbox.begin(now, 1, 0);
   full(1);
